@@ -1,0 +1,102 @@
+"""The tables: models, tasks with their prompts, presets. Data alone; what it takes to run them is elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ocr.errors import InputError, choices
+from ocr.types import Prompt, Resolution
+
+RESOLUTIONS: Mapping[str, Resolution] = {
+    "Gundam (Recommended)": Resolution(base=1024, tile=640, tiled=True),
+    "Tiny": Resolution(base=512, tile=512, padded=False, max_pixels=512 * 512),
+    "Small": Resolution(base=640, tile=640, padded=False, max_pixels=640 * 640),
+    "Base": Resolution(base=1024, tile=1024, max_pixels=1024 * 1024),
+    "Large": Resolution(base=1280, tile=1280, max_pixels=1280 * 1280),
+}
+DEFAULT_RESOLUTION = "Gundam (Recommended)"
+
+MARKDOWN = "Convert to Markdown"
+FREE_OCR = "Free OCR"
+PARSE_FIGURE = "Parse Figure"
+LOCATE = "Locate Object by Reference"
+OCR_WITH_BOXES = "OCR with Boxes"
+DESCRIBE = "Describe Image"
+
+# Tasks that mean nothing without the user's words, and what those words are.
+TASKS_WITH_REFERENCE: Mapping[str, str] = {LOCATE: "what to locate on the page"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: which engine runs it, and what it is asked for each task it was trained on."""
+
+    engine: str  # the module that has load(folder, settings) -> Engine
+    tasks: Mapping[str, Prompt]
+    own_prompt: Prompt  # the frame around a prompt of the user's own
+
+
+# The wording is the training contract: edit only with a new checkpoint.
+_DEEPSEEK_TASKS: Mapping[str, Prompt] = {
+    MARKDOWN: Prompt("<image>\n<|grounding|>Convert the document to markdown.", layout="grounded"),
+    FREE_OCR: Prompt("<image>\nFree OCR."),
+    PARSE_FIGURE: Prompt("<image>\nParse the figure."),
+    LOCATE: Prompt("<image>\nLocate <|ref|>{text}<|/ref|> in the image.", layout="grounded", lists_boxes=True),
+    OCR_WITH_BOXES: Prompt("<image>\n<|grounding|>OCR this image.", layout="grounded"),
+    DESCRIBE: Prompt("<image>\nDescribe this image in detail."),
+}
+
+MODELS: Mapping[str, Model] = {
+    "deepseek-ocr": Model(
+        engine="ocr.deepseek",
+        tasks=_DEEPSEEK_TASKS,
+        own_prompt=Prompt("<image>\n{text}", layout="grounded"),
+    ),
+}
+AUTO = "auto"  # in place of a model's name: the first one this installation serves
+
+TASKS: tuple[str, ...] = tuple(dict.fromkeys(task for model in MODELS.values() for task in model.tasks))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller wants of a document, checked against the tables when it is made."""
+
+    model: str
+    task: str = MARKDOWN
+    reference_text: str = ""
+    resolution: str = DEFAULT_RESOLUTION
+    prompt: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, table in (
+            ("model", self.model, MODELS),
+            ("task_type", self.task, TASKS),
+            ("resolution_size", self.resolution, RESOLUTIONS),
+        ):
+            if value not in table:
+                raise InputError(f"{name} is {value!r}; it must be one of: {choices(table)}.")
+        tasks = MODELS[self.model].tasks
+        if not self.prompt.strip() and self.task not in tasks:
+            raise InputError(f"{self.model} was not trained for {self.task!r}; its tasks are: {choices(tasks)}.")
+        self._check_reference()
+
+    def _check_reference(self) -> None:
+        wanted = TASKS_WITH_REFERENCE.get(self.task) if not self.prompt.strip() else None
+        if wanted and not self.reference_text.strip():
+            raise InputError(f"{self.task!r} needs reference_text: {wanted}.")
+        if not wanted and self.reference_text.strip():
+            raise InputError(
+                f"reference_text is only for {choices(map(repr, TASKS_WITH_REFERENCE))} and would have no effect here; "
+                "leave it empty."
+            )
+
+    @property
+    def asked(self) -> Prompt:
+        """The prompt to use: the user's own where there is one, else the task's."""
+        model = MODELS[self.model]
+        return model.own_prompt if self.prompt.strip() else model.tasks[self.task]
+
+    @property
+    def words(self) -> str:
+        """The user's words that stand for {text} in that prompt."""
+        return (self.prompt if self.prompt.strip() else self.reference_text).strip()

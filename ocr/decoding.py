@@ -1,0 +1,295 @@
+"""The decode loop and its token rules: merged embeddings in, token ids out one step at a time, with the reason each
+sequence ended. Knows any transformers causal language model; knows no images, prompts, tokenizer or layout."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+from ocr.types import FinishReason
+
+
+class TokenRule(Protocol):
+    """One rule on one sequence: which tokens may not come next, and when the sequence is over."""
+
+    def banned(self) -> Collection[int]:
+        """The ids that may not be chosen next."""
+        ...
+
+    def accept(self, token: int) -> FinishReason | None:
+        """Take note of the token that was chosen; a reason ends the sequence with it."""
+        ...
+
+
+class _StopRule:
+    """Base of the rules that end sequences and ban nothing."""
+
+    def banned(self) -> Collection[int]:
+        return ()
+
+
+class EndOfText(_StopRule):
+    """The model's own word that it is done."""
+
+    def __init__(self, ids: Collection[int]) -> None:
+        self.ids = frozenset(ids)
+
+    def accept(self, token: int) -> FinishReason | None:
+        return FinishReason.STOP if token in self.ids else None
+
+
+class Budget(_StopRule):
+    """At most `tokens` tokens."""
+
+    def __init__(self, tokens: int) -> None:
+        self.left = tokens
+
+    def accept(self, _token: int) -> FinishReason | None:
+        self.left -= 1
+        return FinishReason.LENGTH if self.left <= 0 else None
+
+
+class Deadline(_StopRule):
+    """No token after the moment `at` on the monotonic clock, in seconds."""
+
+    def __init__(self, at: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.at = at
+        self.clock = clock
+
+    def accept(self, _token: int) -> FinishReason | None:
+        return FinishReason.DEADLINE if self.clock() >= self.at else None
+
+
+class Cancellation(_StopRule):
+    """No token after the caller said so."""
+
+    def __init__(self, is_cancelled: Callable[[], bool]) -> None:
+        self.is_cancelled = is_cancelled
+
+    def accept(self, _token: int) -> FinishReason | None:
+        return FinishReason.CANCELLED if self.is_cancelled() else None
+
+
+class NgramBan:
+    """No n-gram twice within the last `window` generated tokens, unless it ends in a whitelisted one.
+
+    The rule of DeepSeek-OCR's makers: silent until n tokens were generated; then, where the last n - 1 tokens occurred
+    within the last `window` ones, the token that followed them there is banned. A step costs the same however long
+    the text is: the n-grams in the window are counted by their first n - 1 tokens as they enter and leave it.
+    Source: NoRepeatNGramLogitsProcessor in the makers' vLLM recipe.
+    """
+
+    def __init__(self, n: int, window: int, whitelist: Collection[int] = ()) -> None:
+        if n < 2 or window < n:
+            raise ValueError(f"an n-gram ban needs n >= 2 and window >= n, not n={n}, window={window}")
+        self.n = n
+        self.window = window
+        self.whitelist = frozenset(whitelist)
+        self._tail: deque[int] = deque(maxlen=n)
+        self._ngrams: deque[tuple[int, ...]] = deque()  # those that lie wholly in the window, oldest first
+        self._followers: dict[tuple[int, ...], Counter[int]] = {}  # by first n - 1 tokens: the last one, counted
+
+    def banned(self) -> Collection[int]:
+        if len(self._tail) < self.n:
+            return ()
+        followers = self._followers.get(tuple(self._tail)[1:])
+        return followers.keys() - self.whitelist if followers else ()
+
+    def accept(self, token: int) -> FinishReason | None:
+        self._tail.append(token)
+        if len(self._tail) == self.n:
+            self._enter(tuple(self._tail))
+        if len(self._ngrams) > self.window - self.n + 1:
+            self._leave(self._ngrams.popleft())
+        return None
+
+    def _enter(self, ngram: tuple[int, ...]) -> None:
+        self._ngrams.append(ngram)
+        self._followers.setdefault(ngram[:-1], Counter())[ngram[-1]] += 1
+
+    def _leave(self, ngram: tuple[int, ...]) -> None:
+        followers = self._followers[ngram[:-1]]
+        followers[ngram[-1]] -= 1
+        if not followers[ngram[-1]]:
+            del followers[ngram[-1]]
+        if not followers:
+            del self._followers[ngram[:-1]]
+
+
+class RepetitionStop(_StopRule):
+    """Ends a sequence whose last tokens are one block over and over.
+
+    A block of p tokens, p up to `max_period`, has repeated for too long once its repetitions fill `tokens` tokens and
+    number at least `times`. Empty table cells, which the n-gram ban lets through, and leader dots end here; a table
+    with a hundred empty cells does not. A step costs `max_period` comparisons.
+    """
+
+    def __init__(self, max_period: int = 128, tokens: int = 400, times: int = 6) -> None:
+        self.max_period = max_period
+        self.tokens = tokens
+        self.times = times
+        self._ids: deque[int] = deque(maxlen=max_period)  # newest first
+        self._runs = [0] * (max_period + 1)  # by period p: how many of the newest tokens equal the one p before them
+
+    def accept(self, token: int) -> FinishReason | None:
+        is_endless = False
+        for period, earlier in enumerate(self._ids, start=1):
+            self._runs[period] = self._runs[period] + 1 if earlier == token else 0
+            repeated = self._runs[period] + period  # tokens that the block and its repetitions fill
+            is_endless |= self._runs[period] > 0 and repeated >= max(self.tokens, period * self.times)
+        self._ids.appendleft(token)
+        return FinishReason.REPETITION if is_endless else None
+
+
+Sampler = Callable[[Tensor], Tensor]  # logits (rows, vocabulary), banned ones at -inf, to ids (rows,)
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The likeliest token of each row."""
+    return logits.argmax(dim=-1)
+
+
+def sampler(temperature: float, seed: int) -> Sampler:
+    """Greedy at temperature 0, else draws from softmax(logits / temperature), the same for the same seed."""
+    if temperature == 0:
+        return greedy
+    generators: dict[torch.device, torch.Generator] = {}
+
+    def draw(logits: Tensor) -> Tensor:
+        device = logits.device
+        generator = generators.setdefault(device, torch.Generator(device).manual_seed(seed))
+        return torch.multinomial((logits.float() / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
+
+    return draw
+
+
+@dataclass(frozen=True)
+class Step:
+    """One token of one sequence, with the reason if it was the last."""
+
+    row: int  # index into the sequences that `decode` was given
+    token: int
+    finish: FinishReason | None
+
+
+def decode(
+    model: Any, prompts: Sequence[Tensor], rules: Sequence[Sequence[TokenRule]], sample: Sampler = greedy
+) -> Iterator[Step]:
+    """Continue each prompt until one of its rules ends it, yielding every token as it is chosen.
+
+    `model` is a causal language model of transformers; `prompts` are merged embeddings, each (tokens, hidden);
+    `rules` has a list for each prompt, of which at least one must end it. The prompts are run together, left-padded,
+    and a finished one leaves the batch; each gets the tokens that it would get alone. Where several rules end a
+    sequence with one token, the first listed gives the reason. Closing the iterator stops the work and frees the cache.
+    """
+    embed = model.get_input_embeddings()
+    cache = Cache(layers=[GrowingLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
+    rows = list(range(len(prompts)))
+    embeds, mask = pad_left(prompts)  # (rows, tokens, hidden), (rows, tokens)
+
+    logits = _forward(model, embeds, mask, cache)
+    while True:
+        tokens = _choose(logits, [rules[row] for row in rows], sample)  # (rows,)
+        steps = [_accept(row, token, rules[row]) for row, token in zip(rows, tokens.tolist(), strict=True)]
+        yield from steps
+
+        keep = [index for index, step in enumerate(steps) if step.finish is None]
+        if not keep:
+            return
+        if len(keep) < len(rows):
+            rows = [rows[index] for index in keep]
+            kept = torch.tensor(keep, device=tokens.device)
+            tokens, mask = tokens[kept], mask[kept]
+            cache.batch_select_indices(kept)
+
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        logits = _forward(model, embed(tokens)[:, None], mask, cache)
+
+
+def _accept(row: int, token: int, rules: Sequence[TokenRule]) -> Step:
+    reasons = [rule.accept(token) for rule in rules]  # every rule takes note, whichever ends it
+    return Step(row, token, next((reason for reason in reasons if reason is not None), None))
+
+
+def pad_left(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Prompts of (tokens, hidden) as one batch (rows, longest, hidden), and its mask (rows, longest), 1 where real."""
+    longest = max(len(prompt) for prompt in prompts)
+    embeds = prompts[0].new_zeros(len(prompts), longest, prompts[0].shape[-1])
+    mask = torch.zeros(len(prompts), longest, dtype=torch.long, device=embeds.device)
+    for row, prompt in enumerate(prompts):
+        embeds[row, longest - len(prompt) :] = prompt
+        mask[row, longest - len(prompt) :] = 1
+    return embeds, mask
+
+
+@torch.inference_mode()
+def _forward(model: Any, embeds: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+    """The logits of each row's last position, (rows, vocabulary) in float32; the cache takes in the embeddings.
+
+    Inference mode is entered for one step at a time: held across a `yield` it would leak into the caller's code.
+    """
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -embeds.shape[1] :]
+    out = model(
+        inputs_embeds=embeds,
+        # A mask without padding says nothing, and without one attention takes its fast causal path.
+        attention_mask=None if bool(mask.all()) else mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    logits: Tensor = out.logits[:, -1].float()
+    return logits
+
+
+def _choose(logits: Tensor, rules: Sequence[Sequence[TokenRule]], sample: Sampler) -> Tensor:
+    for row, row_rules in enumerate(rules):
+        banned = [token for rule in row_rules for token in rule.banned()]
+        if banned:
+            logits[row, banned] = -torch.inf
+    return sample(logits)
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """One layer's keys and values, (rows, heads, tokens, head size), in buffers with room to grow.
+
+    A step writes its token into the room left and hands out views, so that nothing is copied but at the rare growth;
+    transformers' own dynamic layer copies everything at every step, and its static one has attention read its empty
+    end each time.
+    """
+
+    GROWTH = 1.5
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        super().lazy_initialization(key_states, value_states)
+        self._buffers = tuple(states.new_empty(*states.shape[:2], 0, states.shape[3]) for states in (key_states, value_states))
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if end > self._buffers[0].shape[-2]:
+            self._grow(start, max(end + 256, int(end * self.GROWTH)))
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start:end] = states
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        self._buffers = tuple(buffer[indices] for buffer in self._buffers)
+        length = self.get_seq_length()
+        self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
+
+    def _grow(self, length: int, capacity: int) -> None:
+        grown = []
+        for buffer in self._buffers:
+            larger = buffer.new_empty(*buffer.shape[:2], capacity, buffer.shape[3])
+            larger[:, :, :length] = buffer[:, :, :length]
+            grown.append(larger)
+        self._buffers = tuple(grown)

@@ -1,0 +1,93 @@
+"""What this machine can do, and what an engine is therefore built with: device, dtype and attention."""
+
+import importlib.util
+import logging
+import time
+from dataclasses import dataclass
+
+import torch
+
+from ocr.errors import SetupError
+from ocr.settings import Settings
+
+log = logging.getLogger(__name__)
+
+AMPERE = (8, 0)  # CUDA compute capability from which bf16 and flash-attn 2 run in hardware
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What an engine is built with; no `auto` is left in it."""
+
+    device: torch.device
+    dtype: torch.dtype
+    attention: str  # of the language model; vision has a position bias that flash attention cannot take
+
+    def __str__(self) -> str:
+        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}"
+
+
+def choose_hardware(settings: Settings) -> Hardware:
+    """The settings with each `auto` replaced by the best this machine can do, and the choice logged.
+
+    Raises SetupError where a setting asks for what the machine cannot do.
+    """
+    device = _device(settings.device)
+    dtype = _dtype(settings.dtype, device)
+    hardware = Hardware(device, dtype, _attention(settings.attention, device, dtype))
+    log.info("Running on %s.", hardware)
+    return hardware
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise SetupError("OCR_DEVICE is 'cuda', but torch sees no CUDA device here; use auto or cpu, or start with a GPU.")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def _dtype(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted != "auto":
+        dtype: torch.dtype = getattr(torch, wanted)
+        return dtype
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= AMPERE else torch.float16
+    return torch.bfloat16 if _is_bfloat16_faster() else torch.float32
+
+
+def _is_bfloat16_faster() -> bool:
+    """Whether this processor multiplies bf16 matrices of an engine's size in less time than fp32 ones."""
+
+    def seconds(dtype: torch.dtype) -> float:
+        a, b = torch.ones(256, 1280, dtype=dtype), torch.ones(1280, 1792, dtype=dtype)
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            a @ b
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return seconds(torch.bfloat16) < seconds(torch.float32)
+
+
+def _attention(wanted: str, device: torch.device, dtype: torch.dtype) -> str:
+    lacks = _what_flash_lacks(device, dtype)
+    if wanted == "flash_attention_2" and lacks:
+        raise SetupError(f"OCR_ATTENTION is 'flash_attention_2', but {lacks}; use auto or sdpa.")
+    if wanted == "auto":
+        return "sdpa" if lacks else "flash_attention_2"
+    return wanted
+
+
+def _what_flash_lacks(device: torch.device, dtype: torch.dtype) -> str:
+    """What keeps flash-attn from running here, as half a sentence; empty if nothing does."""
+    if device.type != "cuda":
+        return "it needs a CUDA device"
+    if torch.cuda.get_device_capability(device) < AMPERE:
+        return "it needs a GPU of the Ampere generation or newer"
+    if dtype == torch.float32:
+        return "it computes in bfloat16 or float16, not float32"
+    if importlib.util.find_spec("flash_attn") is None:
+        return "the package flash-attn is not installed"
+    return ""

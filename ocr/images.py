@@ -1,0 +1,159 @@
+"""Bytes to an upright RGB page within limits, and a page to the pixels a model sees. Knows no model and no torch."""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ocr.errors import InputError, choices
+from ocr.types import Resolution
+
+Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
+
+# Formats whose decoders are part of Pillow; others (EPS among them) would start programs of the host's.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
+MIN_SIDE = 8  # px; smaller than any letter
+WHITE = (255, 255, 255)
+GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
+
+
+def open_image(source: Path | bytes, *, max_pixels: int, max_file_mb: int) -> Image.Image:
+    """The first frame of an image file as an upright page, mode RGB, transparency on white.
+
+    Raises InputError for a file that is no image, is damaged, or exceeds a limit; the limits are checked before
+    anything is decoded.
+    """
+    data = _read(source, max_file_mb)
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit would come before ours, which the operator sets
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters here raises
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check_size(image.size, max_pixels)
+                image.load()
+                return to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise InputError(f"The file is not an image that can be read ({_looks_like(data)}); send {_formats()}.") from None
+    except InputError:
+        raise
+    except Exception as error:  # a decoder fed with damaged bytes may raise nearly anything
+        raise InputError(f"The image is damaged or incomplete and cannot be decoded: {error}. Send it again.") from error
+
+
+def _read(source: Path | bytes, max_file_mb: int) -> bytes:
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if size == 0:
+        raise InputError("The file is empty (0 bytes); send an image.")
+    if size > max_file_mb * 2**20:
+        raise InputError(
+            f"The file has {size / 2**20:.1f} MiB; at most {max_file_mb} are read. "
+            "Send a smaller one, or raise OCR_MAX_FILE_MB on the server."
+        )
+    return source if isinstance(source, bytes) else source.read_bytes()
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise InputError(
+            f"The image has {width} x {height} = {width * height:,} pixels; at most {max_pixels:,} are read. "
+            "Send a smaller one, or raise OCR_MAX_PIXELS on the server."
+        )
+    if min(size) < MIN_SIDE:
+        raise InputError(f"The image has {width} x {height} pixels; each side needs at least {MIN_SIDE} to hold a letter.")
+
+
+def _looks_like(data: bytes) -> str:
+    if data.startswith(b"%PDF"):
+        return "it is a PDF"
+    if data.lstrip()[:1] == b"<":
+        return "it is a web page, SVG or XML"
+    return f"{len(data):,} bytes"
+
+
+def _formats() -> str:
+    return choices(sorted(set(FORMATS) - {"MPO"}))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any PIL image in mode RGB: transparency on white, 16 bits and more a channel scaled down to 8."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        page = Image.new("RGB", image.size, WHITE)
+        page.paste(image, mask=image.getchannel("A"))
+        return page
+    return image.convert("RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Grey levels of 16 or 32 bits as 8; Pillow's own conversion clips them to white instead.
+
+    Integers are taken as 16 bits unless larger values occur; floats up to 1 as fractions, larger ones as integers.
+    """
+    levels = np.asarray(image).astype(np.float64)
+    top = levels.max()
+    if image.mode == "F" and top <= 1:
+        full = 1.0
+    elif top <= 65535:
+        full = 65535.0
+    else:
+        full = top
+    return Image.fromarray(np.clip(np.rint(levels / full * 255), 0, 255).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class Views:
+    """What DeepSeek-OCR sees of a page: one square view of the whole, and crops where the preset has them."""
+
+    whole: Pixels  # (base, base, 3)
+    tiles: tuple[Pixels, ...] = ()  # each (tile, tile, 3), row by row
+    columns: int = 1
+    rows: int = 1
+
+
+def square_views(page: Image.Image, resolution: Resolution) -> Views:
+    """The views of an RGB page for a preset, equal to the reference's pixel by pixel.
+
+    Source: `infer()` in the hub's modeling_deepseekocr.py; Pillow's bicubic filter throughout.
+    """
+    size = (resolution.base, resolution.base)
+    if resolution.padded:
+        whole = ImageOps.pad(page, size, method=Image.Resampling.BICUBIC, color=GREY)
+    else:
+        whole = page.resize(size, Image.Resampling.BICUBIC)
+    if not resolution.tiled or max(page.size) <= resolution.tile:
+        return Views(np.asarray(whole))
+    columns, rows = tile_grid(*page.size, tile=resolution.tile)
+    return Views(np.asarray(whole), _tiles(page, resolution.tile, columns, rows), columns, rows)
+
+
+MIN_TILES, MAX_TILES = 2, 9  # the hub's own bounds
+
+
+def tile_grid(width: int, height: int, *, tile: int = 640, max_tiles: int = MAX_TILES) -> tuple[int, int]:
+    """The grid (columns, rows) of 2 to `max_tiles` tiles whose shape is nearest to the page's.
+
+    On an exact tie the later grid, in order of area, wins if the page has more than half the grid's pixels.
+    Source: `find_closest_aspect_ratio` and `dynamic_preprocess` in the hub's modeling_deepseekocr.py.
+    """
+    grids = [(c, r) for c in range(1, max_tiles + 1) for r in range(1, max_tiles + 1)]
+    grids = sorted((g for g in grids if MIN_TILES <= g[0] * g[1] <= max_tiles), key=lambda grid: grid[0] * grid[1])
+    best, smallest = (1, 1), float("inf")
+    for columns, rows in grids:
+        difference = abs(width / height - columns / rows)
+        is_large = width * height > 0.5 * tile * tile * columns * rows
+        if difference < smallest or (difference == smallest and is_large):
+            best, smallest = (columns, rows), difference
+    return best
+
+
+def _tiles(page: Image.Image, tile: int, columns: int, rows: int) -> tuple[Pixels, ...]:
+    resized = page.resize((tile * columns, tile * rows), Image.Resampling.BICUBIC)
+    corners = [(tile * column, tile * row) for row in range(rows) for column in range(columns)]
+    return tuple(np.asarray(resized.crop((x, y, x + tile, y + tile))) for x, y in corners)

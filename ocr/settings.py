@@ -1,0 +1,95 @@
+"""The OCR_* environment variables, read once into one frozen value; a wrong one is refused with the allowed ones."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocr.catalog import MODELS
+from ocr.errors import SetupError, choices
+
+DEVICES = ("auto", "cuda", "cpu")
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+ATTENTIONS = ("auto", "flash_attention_2", "sdpa", "eager")
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator decided. The README's table of settings documents each variable."""
+
+    models: tuple[str, ...] = ()  # setup fetches and loads these; empty: whichever checkpoint is there
+    checkpoints: Path = CHECKPOINTS  # one folder per model
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "auto"
+    max_pixels: int = 200_000_000  # of one image; an A0 sheet scanned at 300 dpi has 140 million
+    max_file_mb: int = 100  # MiB; Cog's own limit on a request body
+    deadline_s: float | None = None  # seconds for one page
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in the environment; an unset or empty variable means its default.
+
+    Raises SetupError, naming the variable, its value and what is allowed.
+    """
+    default = Settings()
+
+    def read(name: str, parse: Callable[[str, str], object], otherwise: object) -> object:
+        value = environment.get(name, "").strip()
+        return parse(name, value) if value else otherwise
+
+    return Settings(
+        **{  # type: ignore[arg-type]
+            field: read(name, parse, getattr(default, field)) for field, (name, parse) in VARIABLES.items()
+        }
+    )
+
+
+def _models(name: str, value: str) -> tuple[str, ...]:
+    models = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    for model in models:
+        if model not in MODELS:
+            raise SetupError(f"{name} names the model {model!r}; the known ones are: {choices(MODELS)}.")
+    return models
+
+
+def _folder(_name: str, value: str) -> Path:
+    return Path(value).expanduser().resolve()
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[str, str], str]:
+    def parse(name: str, value: str) -> str:
+        if value not in allowed:
+            raise SetupError(f"{name} is {value!r}; it must be one of: {choices(allowed)}.")
+        return value
+
+    return parse
+
+
+def _positive_int(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise SetupError(f"{name} is {value!r}; it must be a whole number above 0.")
+    return int(value)
+
+
+def _seconds(name: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SetupError(f"{name} is {value!r}; it must be a number of seconds above 0, or empty for no limit.")
+    return seconds
+
+
+VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
+    "models": ("OCR_MODELS", _models),
+    "checkpoints": ("OCR_CHECKPOINTS", _folder),
+    "device": ("OCR_DEVICE", _one_of(DEVICES)),
+    "dtype": ("OCR_DTYPE", _one_of(DTYPES)),
+    "attention": ("OCR_ATTENTION", _one_of(ATTENTIONS)),
+    "max_pixels": ("OCR_MAX_PIXELS", _positive_int),
+    "max_file_mb": ("OCR_MAX_FILE_MB", _positive_int),
+    "deadline_s": ("OCR_DEADLINE_S", _seconds),
+}

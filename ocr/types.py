@@ -1,0 +1,157 @@
+"""The values that travel between the parts, and the protocol of an engine. Knows no model and no file format."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from PIL import Image
+
+from ocr.errors import InputError
+
+MAX_NEW_TOKENS = 32768  # tokens a page may be given at most, by any caller
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in page pixels, origin top left
+
+
+class FinishReason(StrEnum):
+    """Why a page ended, best first: the finish reason of a document is the last in this order of its pages'."""
+
+    STOP = "stop"  # the model said it was done
+    LENGTH = "length"  # the token budget or the model's context was used up
+    REPETITION = "repetition"  # the model had begun to repeat itself for ever
+    DEADLINE = "deadline"  # the time for the page was used up
+    CANCELLED = "cancelled"  # the caller no longer wants the answer
+
+
+def worst(reasons: Sequence[FinishReason]) -> FinishReason:
+    """The finish reason of a whole document: the worst of its pages'."""
+    return max(reasons, key=list(FinishReason).index, default=FinishReason.STOP)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """One preset: how large the pixels are that a model sees of a page."""
+
+    base: int  # px, side of the square whole-page view
+    tile: int  # px, side of one local crop
+    tiled: bool = False  # whether pages larger than a tile are also seen in crops
+    padded: bool = True  # whether the whole-page view keeps its aspect on a grey square, or is stretched to it
+    max_pixels: int | None = None  # area in px a model without square views may use; None for its own limit
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is asked for one task, and how its answer reads."""
+
+    template: str  # the trained wording; {text} stands for the user's words
+    layout: str = "plain"  # the name of the answer's form in ocr.layout.PARSERS
+    lists_boxes: bool = False  # whether the places are the answer, so that markdown must show them
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How pages are decoded: greedily within these limits unless a temperature is given."""
+
+    max_new_tokens: int = 8192  # for each page, the end-of-text token counted
+    temperature: float = 0.0  # 0 is greedy
+    seed: int = 0  # of the random numbers that a temperature above 0 draws
+    deadline_s: float | None = None  # seconds the pages decoded together may take, vision included; None for no limit
+    is_cancelled: Callable[[], bool] = lambda: False  # asked at every token; True ends the pages, their text is kept
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_new_tokens <= MAX_NEW_TOKENS:
+            raise InputError(f"max_new_tokens is {self.max_new_tokens}; it must be from 1 to {MAX_NEW_TOKENS}.")
+        if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 2):
+            raise InputError(f"temperature is {self.temperature}; it must be from 0 (greedy) to 2.")
+
+
+@dataclass(frozen=True)
+class PageInput:
+    """One page as an engine takes it."""
+
+    image: Image.Image  # upright, mode RGB
+    prompt: Prompt
+    text: str  # what stands for {text} in the prompt's template; "" where it has none
+    resolution: Resolution
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An engine's first word on a page: what the model is about to see, before any of it is computed."""
+
+    page: int  # index into the pages the engine was given
+    prompt_tokens: int  # all of them, the image's included
+    image_tokens: int
+    extent: tuple[float, float]  # the width and height over which the boxes in the model's answer run
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some text of one page, final as it stands; with a finish reason, the last of that page."""
+
+    page: int  # index into the pages the engine was given
+    text: str
+    tokens: int  # completion tokens spent on the page so far
+    finish: FinishReason | None = None
+
+
+class Engine(Protocol):
+    """One loaded model. It knows pixels, prompts and text; not files, layout, HTTP or Cog."""
+
+    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
+        """Decode pages together: for each a `Prepared`, then its text in `Piece`s, the last with a finish reason.
+
+        Closing the iterator stops the work within one token. Raises InputError for a prompt or text the model
+        cannot be given, before anything is computed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Element:
+    """One thing on a page: what it is, where it is, what it says."""
+
+    type: str  # one of ocr.layout.ELEMENT_TYPES
+    label: str  # the model's own word for it
+    bbox: Box | None = None  # page pixels, inside the page; None where the model gave no place
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Some more text of the element opened last, or of the page itself before the first one."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Some more of the model's own text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class PageResult:
+    """One page, read: everything that is known of it, with the reason its text ended."""
+
+    page: int  # its number in the document, from 1
+    width: int  # px
+    height: int  # px
+    model: str
+    text: str  # the model's own text
+    markdown: str
+    elements: tuple[Element, ...]
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    image_tokens: int
+    time_to_first_token: float  # s from the start of the page
+    seconds: float  # s for the whole page
+    problems: tuple[str, ...] = ()  # parts of the answer that could not be understood, one sentence each
+    retries: int = 0
+
+
+PageEvent = Raw | Element | Text | PageResult  # an Element opens; Texts follow; the PageResult comes last
