@@ -1,6 +1,6 @@
 """The tables: models, tasks with their prompts, presets. Data alone; what it takes to run them is elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ocr.errors import InputError, choices
@@ -100,3 +100,14 @@ class Request:
     def words(self) -> str:
         """The user's words that stand for {text} in that prompt."""
         return (self.prompt if self.prompt.strip() else self.reference_text).strip()
+
+
+def fill(prompt: Prompt, words: str, reserved: Sequence[str]) -> str:
+    """The prompt with the user's words in it. Raises InputError for words that hold one of the model's own tokens."""
+    smuggled = [token for token in reserved if token in words]
+    if smuggled:
+        raise InputError(
+            f"The text {words[:80]!r} holds {', '.join(map(repr, smuggled))}, which has a meaning of its own to the "
+            "model; write it without."
+        )
+    return prompt.template.replace("{text}", words)

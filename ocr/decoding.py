@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from ocr.types import FinishReason
+from ocr.types import Decoding, FinishReason, Piece
 
 
 class TokenRule(Protocol):
@@ -146,6 +146,22 @@ class RepetitionStop(_StopRule):
         return FinishReason.REPETITION if is_endless else None
 
 
+def common_rules(decoding: Decoding, end_ids: Collection[int], room: int, started: float) -> list[TokenRule]:
+    """The rules that hold for every model, for a page begun at `started` (monotonic, s) with `room` tokens of context.
+
+    The order decides which reason is given where several end a page with one token.
+    """
+    rules: list[TokenRule] = [
+        EndOfText(end_ids),
+        Cancellation(decoding.is_cancelled),
+        RepetitionStop(),
+        Budget(min(decoding.max_new_tokens, room)),
+    ]
+    if decoding.deadline_s is not None:
+        rules.append(Deadline(started + decoding.deadline_s))
+    return rules
+
+
 Sampler = Callable[[Tensor], Tensor]  # logits (rows, vocabulary), banned ones at -inf, to ids (rows,)
 
 
@@ -187,7 +203,6 @@ def decode(
     and a finished one leaves the batch; each gets the tokens that it would get alone. Where several rules end a
     sequence with one token, the first listed gives the reason. Closing the iterator stops the work and frees the cache.
     """
-    embed = model.get_input_embeddings()
     cache = Cache(layers=[GrowingLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
     rows = list(range(len(prompts)))
     embeds, mask = pad_left(prompts)  # (rows, tokens, hidden), (rows, tokens)
@@ -208,7 +223,7 @@ def decode(
             cache.batch_select_indices(kept)
 
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        logits = _forward(model, embed(tokens)[:, None], mask, cache)
+        logits = _forward(model, _embed(model, tokens), mask, cache)
 
 
 def _accept(row: int, token: int, rules: Sequence[TokenRule]) -> Step:
@@ -247,6 +262,13 @@ def _forward(model: Any, embeds: Tensor, mask: Tensor, cache: Cache) -> Tensor:
     return logits
 
 
+@torch.inference_mode()
+def _embed(model: Any, tokens: Tensor) -> Tensor:
+    embeds: Tensor = model.get_input_embeddings()(tokens[:, None])  # (rows, 1, hidden)
+    return embeds
+
+
+@torch.inference_mode()
 def _choose(logits: Tensor, rules: Sequence[Sequence[TokenRule]], sample: Sampler) -> Tensor:
     for row, row_rules in enumerate(rules):
         banned = [token for rule in row_rules for token in rule.banned()]
@@ -267,7 +289,9 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         super().lazy_initialization(key_states, value_states)
-        self._buffers = tuple(states.new_empty(*states.shape[:2], 0, states.shape[3]) for states in (key_states, value_states))
+        self._buffers = tuple(
+            states.new_empty(*states.shape[:2], 0, states.shape[3]) for states in (key_states, value_states)
+        )
 
     def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
@@ -293,3 +317,41 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
             larger[:, :, :length] = buffer[:, :, :length]
             grown.append(larger)
         self._buffers = tuple(grown)
+
+
+class TextStream:
+    """Ids to text, released only when it can no longer change: a token may end in the middle of a UTF-8 character."""
+
+    INCOMPLETE = "\N{REPLACEMENT CHARACTER}"  # what decoders show for bytes that make no character (yet)
+
+    def __init__(self, decode_ids: Callable[[Sequence[int]], str]) -> None:
+        self._decode_ids = decode_ids
+        self._held: list[int] = []
+
+    def feed(self, token: int) -> str:
+        """The text that this token makes certain; often empty."""
+        self._held.append(token)
+        text = self._decode_ids(self._held)
+        if text.endswith(self.INCOMPLETE):
+            return ""
+        self._held.clear()
+        return text
+
+    def close(self) -> str:
+        """The text held back, incomplete as it is."""
+        text = self._decode_ids(self._held) if self._held else ""
+        self._held.clear()
+        return text
+
+
+def read_text(steps: Iterator[Step], decode_ids: Callable[[Sequence[int]], str], num_pages: int) -> Iterator[Piece]:
+    """The steps of `decode` as pieces of text; the end-of-text token is counted and not shown."""
+    streams = [TextStream(decode_ids) for _ in range(num_pages)]
+    counts = [0] * num_pages
+    for step in steps:
+        counts[step.row] += 1
+        stream = streams[step.row]
+        text = "" if step.finish is FinishReason.STOP else stream.feed(step.token)
+        if step.finish is not None:
+            text += stream.close()
+        yield Piece(step.row, text, counts[step.row], step.finish)

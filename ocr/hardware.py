@@ -41,7 +41,9 @@ def choose_hardware(settings: Settings) -> Hardware:
 
 def _device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise SetupError("OCR_DEVICE is 'cuda', but torch sees no CUDA device here; use auto or cpu, or start with a GPU.")
+        raise SetupError(
+            "OCR_DEVICE is 'cuda', but torch sees no CUDA device here; use auto or cpu, or start with a GPU."
+        )
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(wanted)

@@ -37,11 +37,15 @@ def open_image(source: Path | bytes, *, max_pixels: int, max_file_mb: int) -> Im
                 image.load()
                 return to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        raise InputError(f"The file is not an image that can be read ({_looks_like(data)}); send {_formats()}.") from None
+        raise InputError(
+            f"The file is not an image that can be read ({_looks_like(data)}); send {_formats()}."
+        ) from None
     except InputError:
         raise
     except Exception as error:  # a decoder fed with damaged bytes may raise nearly anything
-        raise InputError(f"The image is damaged or incomplete and cannot be decoded: {error}. Send it again.") from error
+        raise InputError(
+            f"The image is damaged or incomplete and cannot be decoded: {error}. Send it again."
+        ) from error
 
 
 def _read(source: Path | bytes, max_file_mb: int) -> bytes:
@@ -64,7 +68,9 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
             "Send a smaller one, or raise OCR_MAX_PIXELS on the server."
         )
     if min(size) < MIN_SIDE:
-        raise InputError(f"The image has {width} x {height} pixels; each side needs at least {MIN_SIDE} to hold a letter.")
+        raise InputError(
+            f"The image has {width} x {height} pixels; each side needs at least {MIN_SIDE} to hold a letter."
+        )
 
 
 def _looks_like(data: bytes) -> str:

@@ -174,7 +174,8 @@ class Grounded:
             return
         label, boxes = self._found
         self._found = None
-        for box in boxes or [None]:
+        places: Sequence[Box | None] = boxes or [None]
+        for box in places:
             yield Element("text", "", box)
             yield Text(label)
         self._is_open = False

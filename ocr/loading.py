@@ -1,0 +1,89 @@
+"""A checkpoint folder into a model and a tokenizer, or an error that says what does not fit. Knows no architecture."""
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers.utils import logging as transformers_logging
+
+from ocr.errors import SetupError
+from ocr.hardware import Hardware
+
+log = logging.getLogger(__name__)
+
+
+def load_model(
+    model_class: Any, folder: Path, config: Any, hardware: Hardware, attention: str | Mapping[str, str]
+) -> Any:
+    """The model in evaluation mode, its weights read straight into the wanted dtype on the wanted device.
+
+    Raises SetupError with the first few names unless every tensor of the model is in the checkpoint, in its shape,
+    and no other tensor is there: a model with some weights left random answers nonsense without a sign of it.
+    """
+    started = time.monotonic()
+    transformers_logging.disable_progress_bar()  # in a server's log it is noise
+    try:
+        model, report = model_class.from_pretrained(
+            folder,
+            config=config,
+            dtype=hardware.dtype,
+            device_map={"": hardware.device} if hardware.device.type != "cpu" else None,
+            attn_implementation=dict(attention) if isinstance(attention, Mapping) else attention,
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are errors below, with their names
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SetupError(f"The weights in {folder} cannot be loaded: {error}") from error
+    faults = list(_faults(report))
+    if faults:
+        raise SetupError(f"The config and the weights in {folder} do not fit each other: {'; '.join(faults)}.")
+    log.info("Loaded %s in %.1f s.", folder.name, time.monotonic() - started)
+    return model.eval()
+
+
+def _faults(report: Mapping[str, Any]) -> Iterable[str]:
+    # Buffers that older code saved along with the weights say nothing that is not computed anyway.
+    unexpected = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
+    mismatched = [f"{name} {tuple(saved)} for {tuple(wanted)}" for name, saved, wanted in report["mismatched_keys"]]
+    for what, names in (
+        ("missing", report["missing_keys"]),
+        ("unexpected", unexpected),
+        ("of another shape", mismatched),
+    ):
+        if names:
+            first = sorted(names)[:3]
+            more = f" and {len(names) - len(first)} more" if len(names) > len(first) else ""
+            yield f"{len(names)} {what} ({', '.join(first)}{more})"
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The checkpoint's tokenizer exactly as its tokenizer.json has it."""
+    try:
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises bare Exception
+        raise SetupError(f"{folder / 'tokenizer.json'} cannot be read: {error}") from error
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a special token by its name; ids differ between checkpoints. Raises SetupError if there is none."""
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise SetupError(f"The tokenizer has no token {token!r}, which this model needs; is it another model's?")
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a checkpoint. Raises SetupError for a file that is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise SetupError(f"{path} holds no JSON object.")
+    return value
