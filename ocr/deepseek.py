@@ -2,7 +2,7 @@
 the user's, no layout, HTTP or Cog; runs no code from a checkpoint."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ class DeepSeekOCR:
         self._eos = token_id(tokenizer, EOS)
         self._whitelist = [token_id(tokenizer, token) for token in WHITELIST]
 
-    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
+    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
         """Decode pages together; see `ocr.types.Engine`."""
         started = time.monotonic()
         ready = [self.prepare(page) for page in pages]

@@ -15,7 +15,7 @@ from ocr.types import Resolution
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 
 # Formats whose decoders are part of Pillow; others (EPS among them) would start programs of the host's.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "AVIF")
 MIN_SIDE = 8  # px; smaller than any letter
 WHITE = (255, 255, 255)
 GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
@@ -82,7 +82,7 @@ def _looks_like(data: bytes) -> str:
 
 
 def _formats() -> str:
-    return choices(sorted(set(FORMATS) - {"MPO"}))
+    return choices(sorted(FORMATS))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@ and whatever it holds, what came whole is kept, what cannot be understood is rep
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from ocr.types import Box, Element, Text
@@ -78,7 +79,7 @@ GROUNDED_TYPES: Mapping[str, str] = {
 }
 REF, REF_END, DET, DET_END = "<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>"
 MARKS = (REF, REF_END, DET, DET_END, "<|grounding|>")
-_MARK = re.compile("|".join(map(re.escape, MARKS)))
+_MARK = re.compile(f"({'|'.join(map(re.escape, MARKS))})")
 _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 MAX_MARK = 4000  # characters; a label and its boxes that are longer than this are no mark but a model gone astray
@@ -96,66 +97,67 @@ class Grounded:
         self.problems: list[str] = []
         self._page_size = page_size
         self._extent = extent
-        self._pending = ""  # from the first character that may yet belong to a mark
+        self._pending = ""  # the end of the text, while it may be half of a mark
+        self._inside: str | None = None  # the mark that waits for its end: REF, REF_END (for its boxes) or DET
+        self._label = ""
+        self._box_list = ""
         self._found: tuple[str, list[Box]] | None = None  # a label that may turn out to be text, and its boxes
         self._is_open = False  # whether an element is open for text to belong to
         self._is_fresh = False  # whether that element has had no text yet
 
     def feed(self, text: str) -> Iterator[LayoutEvent]:
-        self._pending += text
-        while match := _MARK.search(self._pending):
-            yield from self._text(self._pending[: match.start()])
-            self._pending = self._pending[match.start() :]
-            end = self._mark_end()
-            if end is None:
-                return
-            mark, self._pending = self._pending[:end], self._pending[end:]
-            yield from self._mark(mark)
-        safe = len(self._pending) - held_back(self._pending, MARKS)
-        yield from self._text(self._pending[:safe])
-        self._pending = self._pending[safe:]
+        text = self._pending + text
+        certain = len(text) - held_back(text, MARKS)
+        self._pending = text[certain:]
+        for part in _MARK.split(text[:certain]):
+            yield from self._mark(part) if part in MARKS else self._plain(part)
 
     def close(self) -> Iterator[LayoutEvent]:
-        if _MARK.match(self._pending):
-            self.problems.append(f"The answer ends inside a mark: {_shown(self._pending)}")
-            self._pending = "" if DET in self._pending else _MARK.sub("", self._pending)
-        yield from self._text(self._pending)
+        yield from self._plain(self._pending)
         self._pending = ""
+        if self._inside is not None:
+            yield from self._give_up("The answer ends inside a mark", is_end=True)
         yield from self._settle()
 
-    def _mark_end(self) -> int | None:
-        """Where the mark at the start of what is pending ends; None while more text may complete it."""
-        pending = self._pending
-        position = 0
-        if pending.startswith(REF):
-            position = pending.find(REF_END)
-            if position < 0:
-                return self._give_up(REF)
-            position += len(REF_END)
-            rest = pending[position:].lstrip()
-            if not rest.startswith(DET):
-                return None if DET.startswith(rest) and len(pending) < MAX_MARK else position
-        elif not pending.startswith(DET):
-            return _MARK.match(pending).end()  # type: ignore[union-attr]  # a mark without a beginning
-        end = pending.find(DET_END, position)
-        return end + len(DET_END) if end >= 0 else self._give_up(DET)
-
-    def _give_up(self, mark: str) -> int | None:
-        """The end of a mark that cannot be whole any more: too long, or another one begins inside."""
-        is_broken = self._pending.count(REF) > 1 or len(self._pending) > MAX_MARK
-        return len(mark) if is_broken else None
-
     def _mark(self, mark: str) -> Iterator[LayoutEvent]:
-        label, _, boxes = mark.removeprefix(REF).partition(REF_END)
-        if mark.startswith(REF) and DET in mark:
-            yield from self._open(label.strip(), self._boxes(boxes.strip()))
-        elif mark.startswith(DET) and mark.endswith(DET_END):
-            yield from self._open("", self._boxes(mark))
-        elif mark.startswith(REF) and REF_END in mark:
-            self.problems.append(f"A label without a box: {_shown(mark)}")
-            yield from self._text(label)
+        if mark == DET_END and self._inside == DET:
+            self._inside = None
+            yield from self._open(self._label.strip(), self._boxes())
+        elif mark == REF_END and self._inside == REF:
+            self._inside = REF_END
         elif mark in (REF, DET):
-            self.problems.append(f"A mark without an end: {_shown(mark)}")
+            if self._inside is not None and (self._inside, mark) != (REF_END, DET):
+                yield from self._give_up("A mark without an end")
+            self._label = "" if self._inside is None else self._label
+            self._box_list = ""
+            self._inside = mark
+
+    def _plain(self, text: str) -> Iterator[LayoutEvent]:
+        """Text between marks: a label, a list of boxes, or what the page says."""
+        if self._inside == REF or (self._inside == REF_END and not text.strip()):
+            self._label += text
+        elif self._inside == DET:
+            self._box_list += text
+        elif self._inside == REF_END:
+            yield from self._give_up("A label without a box")
+            yield from self._text(text)
+        else:
+            yield from self._text(text)
+        if self._inside is not None and len(self._label) + len(self._box_list) > MAX_MARK:
+            yield from self._give_up("A mark without an end")
+
+    def _give_up(self, problem: str, *, is_end: bool = False) -> Iterator[LayoutEvent]:
+        """The open mark is none: what stands in it as a label is text, unless it is (or was to be) a known label."""
+        label, boxes = self._label, self._box_list
+        self.problems.append(f"{problem}: {_shown(label.strip() or boxes)}")
+        known = label.strip()
+        is_label = known in GROUNDED_TYPES if self._inside == DET else is_end and _begins_label(known)
+        self._label = self._box_list = ""
+        self._inside = None
+        if not is_label:
+            yield from self._settle()
+            self._is_open = False
+            yield from self._text(label)
 
     def _open(self, label: str, boxes: list[Box]) -> Iterator[LayoutEvent]:
         yield from self._settle()
@@ -194,13 +196,17 @@ class Grounded:
         self._is_fresh = False
         yield Text(text)
 
-    def _boxes(self, mark: str) -> list[Box]:
-        inner = mark.removeprefix(DET).removesuffix(DET_END)
+    def _boxes(self) -> list[Box]:
+        inner = self._box_list
         found = [tuple(map(float, match.groups())) for match in _BOX.finditer(inner)]
         leftover = _BOX.sub("", inner)
         if not found or leftover.strip(" \t\r\n,[]"):
             self.problems.append(f"Boxes that are not lists of four numbers: {_shown(inner)}")
         return [to_page(box, self._extent, self._page_size) for box in found]  # type: ignore[arg-type]
+
+
+def _begins_label(text: str) -> bool:
+    return any(label.startswith(text) for label in GROUNDED_TYPES)
 
 
 PARSERS: Mapping[str, Callable[[tuple[int, int], tuple[float, float]], Parser]] = {
@@ -227,7 +233,7 @@ def held_back(text: str, markers: Sequence[str]) -> int:
     """How many last characters of the text may be the beginning of a marker, and must wait."""
     longest = min(len(text), max(map(len, markers)) - 1)
     for length in range(longest, 0, -1):
-        if any(marker.startswith(text[-length:]) for marker in markers):
+        if any(len(marker) > length and marker.startswith(text[-length:]) for marker in markers):
             return length
     return 0
 
@@ -237,13 +243,24 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def gather(events: Sequence[LayoutEvent]) -> tuple[Element, ...]:
-    """The whole elements that a stream of events makes; text outside of any element is not among them."""
-    elements: list[Element] = []
-    for event in events:
-        if isinstance(event, Element):
-            elements.append(event)
-        elif elements:
-            last = elements[-1]
-            elements[-1] = Element(last.type, last.label, last.bbox, last.text + event.text)
-    return tuple(Element(e.type, e.label, e.bbox, e.text.strip()) for e in elements)
+class Elements:
+    """Puts events together again: each element with all its text, as soon as it is over."""
+
+    def __init__(self) -> None:
+        self._open: Element | None = None
+        self._texts: list[str] = []
+
+    def feed(self, event: LayoutEvent) -> Iterator[Element]:
+        """The element that this event shows to be over, if any; text outside of elements belongs to none."""
+        if isinstance(event, Text):
+            self._texts.append(event.text)
+            return
+        yield from self.close()
+        self._open = event
+
+    def close(self) -> Iterator[Element]:
+        """The last element, if there is one."""
+        if self._open is not None:
+            yield replace(self._open, text="".join(self._texts).strip())
+        self._open = None
+        self._texts = []

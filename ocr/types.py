@@ -1,7 +1,7 @@
 """The values that travel between the parts, and the protocol of an engine. Knows no model and no file format."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -79,7 +79,7 @@ class PageInput:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An engine's first word on a page: what the model is about to see, before any of it is computed."""
+    """An engine's first word on each page: what the model is about to see, before any of it is computed."""
 
     page: int  # index into the pages the engine was given
     prompt_tokens: int  # all of them, the image's included
@@ -100,10 +100,10 @@ class Piece:
 class Engine(Protocol):
     """One loaded model. It knows pixels, prompts and text; not files, layout, HTTP or Cog."""
 
-    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
-        """Decode pages together: for each a `Prepared`, then its text in `Piece`s, the last with a finish reason.
+    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
+        """Decode pages together: a `Prepared` for each, then their text in `Piece`s, each page's last with a reason.
 
-        Closing the iterator stops the work within one token. Raises InputError for a prompt or text the model
+        Closing the generator stops the work within one token. Raises InputError for a prompt or text the model
         cannot be given, before anything is computed.
         """
         ...
@@ -151,7 +151,14 @@ class PageResult:
     time_to_first_token: float  # s from the start of the page
     seconds: float  # s for the whole page
     problems: tuple[str, ...] = ()  # parts of the answer that could not be understood, one sentence each
-    retries: int = 0
 
 
-PageEvent = Raw | Element | Text | PageResult  # an Element opens; Texts follow; the PageResult comes last
+@dataclass(frozen=True)
+class Markdown:
+    """Some more of a page's markdown."""
+
+    text: str
+
+
+# What reading a page yields: text as soon as it is certain, an element as soon as it is whole, the result at the end.
+PageEvent = Raw | Markdown | Element | PageResult

@@ -89,19 +89,25 @@ def _scale(name: str, shape: Sequence[int]) -> tuple[float, float]:
     return 0, 1 / np.sqrt(np.prod(shape[1:]))
 
 
-def byte_tokenizer(vocabulary_size: int = 300, image_id: int = 299) -> Tokenizer:
-    """A tokenizer of bytes: ids 0 to 2 are BOS, EOS and PAD, then 256 bytes, then the marks; `<image>` has its own."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    names = [BOS, EOS, PAD, *alphabet, *MARKS]
-    fillers = [f"<filler{index}>" for index in range(len(names), vocabulary_size)]
-    vocabulary = {name: index for index, name in enumerate([*names, *fillers][:vocabulary_size])}
-    del vocabulary[next(name for name, index in vocabulary.items() if index == image_id)]
-    vocabulary["<image>"] = image_id
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+TINY_IDS: Mapping[str, int] = {
+    BOS: 0,
+    EOS: 1,
+    PAD: 2,
+    **{mark: 259 + i for i, mark in enumerate(MARKS)},
+    "<image>": 299,
+}
+
+
+def byte_tokenizer(size: int = 300, special_ids: Mapping[str, int] = TINY_IDS) -> Tokenizer:
+    """A tokenizer of bytes in a vocabulary of `size`: the special tokens at their ids, the 256 bytes from id 3 on."""
+    bytes_ = {byte: index for index, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()), start=3)}
+    taken = set(special_ids.values()) | set(bytes_.values())
+    fillers = {f"<filler{index}>": index for index in range(size) if index not in taken}
+    tokenizer = Tokenizer(models.BPE(vocab={**special_ids, **bytes_, **fillers}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in (BOS, EOS, PAD, "<image>", *MARKS[:5])])
-    tokenizer.add_tokens([AddedToken(name, normalized=False) for name in MARKS[5:]])
+    in_order = sorted(special_ids, key=lambda name: special_ids[name])
+    tokenizer.add_tokens([AddedToken(name, special=name.startswith("<｜"), normalized=False) for name in in_order])
     return tokenizer
 
 

@@ -1,0 +1,78 @@
+"""The tables, and requests checked against them."""
+
+import pytest
+
+from ocr.catalog import LOCATE, MODELS, RESOLUTIONS, TASKS, Request, fill
+from ocr.errors import InputError
+from ocr.types import Decoding, Prompt
+
+
+@pytest.mark.parametrize(
+    ("task", "wording"),
+    [
+        ("Convert to Markdown", "<image>\n<|grounding|>Convert the document to markdown."),
+        ("Free OCR", "<image>\nFree OCR."),
+        ("Parse Figure", "<image>\nParse the figure."),
+        ("Locate Object by Reference", "<image>\nLocate <|ref|>{text}<|/ref|> in the image."),
+        ("OCR with Boxes", "<image>\n<|grounding|>OCR this image."),
+        ("Describe Image", "<image>\nDescribe this image in detail."),
+    ],
+)
+def test_deepseek_is_asked_in_the_words_it_was_trained_on(task: str, wording: str) -> None:
+    assert MODELS["deepseek-ocr"].tasks[task].template == wording
+
+
+def test_the_presets_have_the_sizes_of_the_makers() -> None:
+    sizes = {name: (r.base, r.tile, r.tiled, r.padded) for name, r in RESOLUTIONS.items()}
+    assert sizes == {
+        "Gundam (Recommended)": (1024, 640, True, True),
+        "Tiny": (512, 512, False, False),
+        "Small": (640, 640, False, False),
+        "Base": (1024, 1024, False, True),
+        "Large": (1280, 1280, False, True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"model": "gpt"}, ["'gpt'", "deepseek-ocr"]),
+        ({"task": "OCR"}, ["'OCR'", "Free OCR", "Convert to Markdown"]),
+        ({"resolution": "Huge"}, ["'Huge'", "Tiny", "Gundam"]),
+        ({"task": LOCATE}, ["reference_text", "what to locate"]),
+        ({"task": LOCATE, "reference_text": "  "}, ["reference_text"]),
+        ({"reference_text": "title"}, ["no effect", LOCATE]),
+        ({"prompt": "Read.", "reference_text": "title"}, ["no effect"]),
+    ],
+)
+def test_a_wrong_request_says_what_is_allowed(wrong: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(InputError) as raised:
+        Request(**{"model": "deepseek-ocr", **wrong})
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_a_prompt_of_ones_own_takes_the_place_of_the_tasks() -> None:
+    request = Request(model="deepseek-ocr", task=LOCATE, prompt=" Count the tables. ")
+    assert fill(request.asked, request.words, ()) == "<image>\nCount the tables."
+
+
+@pytest.mark.parametrize("words", ["<|ref|>x", "a <image> b", "<td>"])
+def test_words_that_hold_a_special_token_are_refused(words: str) -> None:
+    prompt = Prompt("Locate <|ref|>{text}<|/ref|>")
+    with pytest.raises(InputError, match="meaning of its own"):
+        fill(prompt, words, ("<image>", "<|ref|>", "<td>"))
+
+
+def test_braces_in_the_users_words_stay_as_they_are() -> None:
+    assert fill(Prompt("find {text}!"), "{text} {0}", ()) == "find {text} {0}!"
+
+
+@pytest.mark.parametrize("tokens", [0, -1, 32769])
+def test_a_token_budget_out_of_range_is_refused(tokens: int) -> None:
+    with pytest.raises(InputError, match=f"{tokens}; it must be from 1 to 32768"):
+        Decoding(max_new_tokens=tokens)
+
+
+def test_every_task_belongs_to_a_model() -> None:
+    assert set(TASKS) == {task for model in MODELS.values() for task in model.tasks}

@@ -1,0 +1,286 @@
+"""The decode loop and its rules, on the tiny model and without any."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import DynamicCache
+
+from ocr.decoding import (
+    Budget,
+    Cancellation,
+    Deadline,
+    EndOfText,
+    GrowingLayer,
+    NgramBan,
+    RepetitionStop,
+    Step,
+    TextStream,
+    TokenRule,
+    decode,
+    pad_left,
+    read_text,
+    sampler,
+)
+from ocr.deepseek import DeepSeekOCR
+from ocr.types import FinishReason
+from tests.checkpoints import GOLDEN
+
+NGRAMS = np.load(GOLDEN / "deepseek" / "ngram_upstream.npz")
+
+
+def banned_by_definition(ids: Sequence[int], n: int, window: int, whitelist: Sequence[int] = ()) -> set[int]:
+    """The makers' rule word for word: look at every n-gram that lies in the last `window` ids."""
+    if len(ids) < n:
+        return set()
+    recent = list(ids[-window:])
+    ngrams = [recent[start : start + n] for start in range(len(recent) - n + 1)]
+    return {ngram[-1] for ngram in ngrams if ngram[:-1] == recent[len(recent) - n + 1 :]} - set(whitelist)
+
+
+def fed(rule: NgramBan, ids: Sequence[int]) -> NgramBan:
+    for token in ids:
+        assert rule.accept(token) is None
+    return rule
+
+
+def test_the_ngram_ban_is_the_references() -> None:
+    for ids, n, window, banned in zip(*(NGRAMS[key] for key in ("seqs", "n", "w", "ban")), strict=True):
+        rule = fed(NgramBan(int(n), int(window)), ids[ids >= 0].tolist())
+        assert set(rule.banned()) == set(np.flatnonzero(banned == 1))
+
+
+@settings(max_examples=300)
+@given(st.lists(st.integers(0, 3), max_size=80), st.integers(2, 6), st.integers(0, 30), st.sets(st.integers(0, 3)))
+def test_the_ngram_ban_is_its_plain_definition(ids: list[int], n: int, more: int, whitelist: set[int]) -> None:
+    rule = NgramBan(n, n + more, whitelist)
+    for length in range(len(ids) + 1):
+        assert set(rule.banned()) == banned_by_definition(ids[:length], n, n + more, sorted(whitelist))
+        if length < len(ids):
+            rule.accept(ids[length])
+
+
+def test_the_ngram_ban_keeps_no_more_than_its_window() -> None:
+    rule = fed(NgramBan(30, 90), range(5000))
+    assert len(rule._ngrams) == 61
+    assert len(rule._followers) == 61
+
+
+@pytest.mark.parametrize(("n", "window"), [(1, 90), (30, 29)])
+def test_an_ngram_ban_that_could_never_act_is_refused(n: int, window: int) -> None:
+    with pytest.raises(ValueError, match="n-gram ban needs"):
+        NgramBan(n, window)
+
+
+def repeats_until(block: Sequence[int], limit: int = 5000) -> int | None:
+    rule = RepetitionStop()
+    for count, token in enumerate(itertools.islice(itertools.cycle(block), limit), start=1):
+        if rule.accept(token) is FinishReason.REPETITION:
+            return count
+    return None
+
+
+def test_endless_blocks_end_the_page() -> None:
+    assert repeats_until([7]) == 400
+    assert repeats_until([1, 2]) == 400  # empty cells: <td></td>, which the n-gram ban lets through
+    assert repeats_until(range(100)) == 600
+    assert repeats_until(range(129)) is None  # longer blocks are for the n-gram ban and the budget
+
+
+def test_a_long_table_of_empty_cells_is_no_endless_repetition() -> None:
+    row = [5, *[1, 2] * 8, 6]
+    assert repeats_until(row * 20, limit=len(row) * 20) is None
+
+
+def test_text_without_repetition_goes_on() -> None:
+    rule = RepetitionStop()
+    random = np.random.default_rng(0)
+    assert all(rule.accept(int(token)) is None for token in random.integers(0, 50, 3000))
+
+
+class NoEnd(Budget):
+    """A budget that also keeps the model from ending, as the golden runs did."""
+
+    def banned(self) -> list[int]:
+        return [1]
+
+
+@pytest.fixture(scope="module")
+def prompts(engine: DeepSeekOCR) -> list[torch.Tensor]:
+    """Three prompts of different lengths as embeddings."""
+    random = torch.Generator().manual_seed(0)
+    ids = [torch.randint(3, 250, (length,), generator=random) for length in (5, 23, 11)]
+    return [engine.merge(row.tolist(), torch.zeros(0, 80)) for row in ids]
+
+
+def tokens(steps: Iterator[Step], rows: int = 1) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in range(rows)]
+    for step in steps:
+        found[step.row].append(step.token)
+    return found
+
+
+def test_a_batch_gives_each_prompt_the_tokens_it_gets_alone(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
+    lengths = (40, 12, 27)  # rows leave the batch one after the other
+    together = tokens(decode(engine.model, prompts, [[NoEnd(length)] for length in lengths]), rows=3)
+    alone = [
+        tokens(decode(engine.model, [prompt], [[NoEnd(length)]]))[0]
+        for prompt, length in zip(prompts, lengths, strict=True)
+    ]
+    assert together == alone
+    assert tuple(map(len, together)) == lengths
+
+
+def test_the_growing_cache_gives_the_logits_of_transformers_own(
+    engine: DeepSeekOCR, prompts: list[torch.Tensor]
+) -> None:
+    own = tokens(decode(engine.model, prompts[:1], [[NoEnd(300)]]))[0]
+    cache, ids = DynamicCache(), []
+    embeds = prompts[0][None]
+    with torch.inference_mode():
+        for _ in range(300):
+            logits = engine.model(inputs_embeds=embeds, past_key_values=cache, logits_to_keep=1).logits[0, -1]
+            logits[1] = -torch.inf
+            ids.append(int(logits.argmax()))
+            embeds = engine.model.get_input_embeddings()(torch.tensor([ids[-1:]]))
+    assert own == ids
+
+
+def test_the_growing_cache_holds_what_was_put_in() -> None:
+    layer, reference = GrowingLayer(), []
+    random = torch.Generator().manual_seed(1)
+    for length in (3, 1, 400, 1, 1):
+        new = torch.randn(2, 4, length, 8, generator=random)
+        reference.append(new)
+        keys, values = layer.update(new, -new)
+        whole = torch.cat(reference, dim=-2)
+        assert torch.equal(keys, whole)
+        assert torch.equal(values, -whole)
+        assert layer.get_seq_length() == whole.shape[-2]
+
+
+def test_a_step_copies_nothing_while_there_is_room() -> None:
+    layer = GrowingLayer()
+    keys, _ = layer.update(torch.zeros(1, 1, 10, 4), torch.zeros(1, 1, 10, 4))
+    place = keys.data_ptr()
+    for _ in range(200):
+        keys, _ = layer.update(torch.ones(1, 1, 1, 4), torch.ones(1, 1, 1, 4))
+        assert keys.data_ptr() == place
+
+
+class Never:
+    """A rule that ends and bans nothing, and counts what it sees."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def banned(self) -> tuple[int, ...]:
+        return ()
+
+    def accept(self, _token: int) -> None:
+        self.seen += 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "count"),
+    [
+        (Budget(4), FinishReason.LENGTH, 4),
+        (Deadline(3.0, clock=itertools.count(1.0).__next__), FinishReason.DEADLINE, 3),
+        (Cancellation(iter([False, True]).__next__), FinishReason.CANCELLED, 2),
+        (EndOfText(range(300)), FinishReason.STOP, 1),
+    ],
+    ids=["budget", "deadline", "cancellation", "end of text"],
+)
+def test_each_rule_ends_a_sequence_with_its_reason(
+    engine: DeepSeekOCR, prompts: list[torch.Tensor], rule: TokenRule, reason: FinishReason, count: int
+) -> None:
+    watcher = Never()
+    steps = list(decode(engine.model, prompts[:1], [[rule, watcher]]))
+    assert [step.finish for step in steps] == [None] * (count - 1) + [reason]
+    assert watcher.seen == count
+
+
+def test_the_first_of_two_rules_gives_the_reason(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
+    (step,) = decode(engine.model, prompts[:1], [[EndOfText(range(300)), Budget(1)]])
+    assert step.finish is FinishReason.STOP
+
+
+def test_closing_the_loop_stops_the_model_at_once(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
+    calls = 0
+
+    def counted(*_args: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    handle = engine.model.register_forward_pre_hook(counted)
+    steps = decode(engine.model, prompts[:1], [[NoEnd(100)]])
+    next(steps)
+    next(steps)
+    steps.close()
+    handle.remove()
+    assert calls == 2
+
+
+def test_the_callers_code_runs_outside_of_inference_mode(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
+    for _ in decode(engine.model, prompts[:1], [[NoEnd(2)]]):
+        assert not torch.is_inference_mode_enabled()
+        assert torch.is_grad_enabled()
+
+
+def test_banned_tokens_are_never_chosen(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
+    class OnlySeven(Budget):
+        def banned(self) -> list[int]:
+            return [token for token in range(300) if token != 7]
+
+    assert tokens(decode(engine.model, prompts[:1], [[OnlySeven(5)]])) == [[7] * 5]
+
+
+def test_a_temperature_draws_the_same_for_the_same_seed(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
+    def run(seed: int) -> list[int]:
+        return tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], sampler(1.5, seed)))[0]
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+    assert run(1) != tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], sampler(0, 1)))[0]
+
+
+def test_prompts_are_padded_on_the_left() -> None:
+    embeds, mask = pad_left([torch.ones(1, 2), torch.ones(3, 2)])
+    assert mask.tolist() == [[0, 0, 1], [1, 1, 1]]
+    assert embeds[:, :, 0].tolist() == [[0, 0, 1], [1, 1, 1]]
+
+
+def utf8(ids: Sequence[int]) -> str:
+    return bytes(ids).decode("utf-8", errors="replace")
+
+
+@given(st.text(max_size=40))
+def test_text_comes_out_in_whole_characters(text: str) -> None:
+    stream = TextStream(utf8)
+    pieces = [stream.feed(byte) for byte in text.encode()]
+    assert "".join(pieces) + stream.close() == text
+    assert "\N{REPLACEMENT CHARACTER}" not in "".join(pieces) or "\N{REPLACEMENT CHARACTER}" in text
+    assert all(len(piece) <= 1 or "\N{REPLACEMENT CHARACTER}" in text for piece in pieces)
+
+
+def test_half_a_character_is_shown_at_the_end_rather_than_lost() -> None:
+    stream = TextStream(utf8)
+    assert [stream.feed(byte) for byte in b"a\xc3"] == ["a", ""]
+    assert stream.close() == "\N{REPLACEMENT CHARACTER}"
+    assert stream.close() == ""
+
+
+def test_the_end_token_is_counted_and_not_shown() -> None:
+    steps = [Step(0, 97, None), Step(1, 98, None), Step(0, 1, FinishReason.STOP), Step(1, 99, FinishReason.LENGTH)]
+    pieces = list(read_text(iter(steps), utf8, 2))
+    assert [(piece.page, piece.text, piece.tokens, piece.finish) for piece in pieces] == [
+        (0, "a", 1, None),
+        (1, "b", 1, None),
+        (0, "", 2, FinishReason.STOP),
+        (1, "c", 2, FinishReason.LENGTH),
+    ]

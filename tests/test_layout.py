@@ -1,0 +1,195 @@
+"""DeepSeek-OCR's grounded answers into elements: in page pixels, in any cut, whatever the model writes."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ocr.layout import ELEMENT_TYPES, GROUNDED_TYPES, MAX_MARK, PARSERS, Elements, held_back, to_page
+from ocr.types import Element, Text
+
+PAGE = (1998, 999)  # px; one unit of the model's 999 is 2 px across and 1 px down
+EXTENT = (999.0, 999.0)
+
+
+def parse(text: str, sizes: list[int] | None = None, layout: str = "grounded") -> tuple[list[Element], list[str], str]:
+    """The elements, the problems and all the text of an answer that comes in pieces of these sizes."""
+    parser, elements, found, shown = PARSERS[layout](PAGE, EXTENT), Elements(), [], ""
+    for event in itertools.chain(*map(parser.feed, cut(text, sizes or [len(text) or 1])), parser.close()):
+        shown += event.text if isinstance(event, Text) else ""
+        found += elements.feed(event)
+    return [*found, *elements.close()], parser.problems, shown
+
+
+def cut(text: str, sizes: list[int]) -> Iterator[str]:
+    """The text in pieces of these sizes, over and over."""
+    rest = iter(text)
+    for size in itertools.cycle(sizes):
+        if not (piece := "".join(itertools.islice(rest, size))):
+            return
+        yield piece
+
+
+def block(label: str, boxes: str, text: str = "") -> str:
+    return f"<|ref|>{label}<|/ref|><|det|>{boxes}<|/det|>\n{text}"
+
+
+ANSWER = (
+    block("title", "[[100, 50, 899, 99]]", "# A title\n\n")
+    + block("image", "[[0, 0, 500, 999]]")
+    + block("sidebar", "[[1, 2, 3, 4]]", "half < a mark <| here\n")
+    + block("text", "[[1, 2, 3, 4], [5, 6, 7, 8]]", "in two columns")
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_a_grounded_answer_becomes_elements_in_page_pixels(size: int) -> None:
+    elements, problems, _ = parse(ANSWER, [size])
+    assert elements == [
+        Element("title", "title", (200, 50, 1798, 99), "# A title"),
+        Element("picture", "image", (0, 0, 1000, 999), ""),
+        Element("other", "sidebar", (2, 2, 6, 4), "half < a mark <| here"),
+        Element("text", "text", (2, 2, 14, 8), "in two columns"),
+    ]
+    assert problems == []
+
+
+def test_a_label_that_is_no_label_is_what_was_read_at_each_of_its_boxes() -> None:
+    elements, _, _ = parse(block("The quick fox", "[[1, 2, 3, 4], [5, 6, 7, 8]]") + block("jumps", "[[9, 9, 10, 10]]"))
+    assert elements == [
+        Element("text", "", (2, 2, 6, 4), "The quick fox"),
+        Element("text", "", (10, 6, 14, 8), "The quick fox"),
+        Element("text", "", (18, 9, 20, 10), "jumps"),
+    ]
+
+
+def test_text_without_marks_is_one_element_without_a_place() -> None:
+    assert parse("just\ntext")[0] == [Element("text", "", None, "just\ntext")]
+
+
+def test_nothing_is_nothing() -> None:
+    assert parse("") == ([], [], "")
+
+
+def test_plain_answers_are_text_and_make_no_elements() -> None:
+    assert parse("a <|ref|> b", layout="plain") == ([], [], "a <|ref|> b")
+
+
+@pytest.mark.parametrize(
+    ("answer", "elements", "problem"),
+    [
+        (block("text", "[[1, 2, 3]]", "kept"), [Element("text", "text", None, "kept")], "not lists of four numbers"),
+        (block("text", "[[a, b, c, d]]", "kept"), [Element("text", "text", None, "kept")], "not lists of four numbers"),
+        (
+            block("text", "[[1, 2, 3, 4], [5]]", "kept"),
+            [Element("text", "text", (2, 2, 6, 4), "kept")],
+            "not lists of four numbers",
+        ),
+        (block("text", "__import__('os')", "kept"), [Element("text", "text", None, "kept")], "not lists of four"),
+        ("<|ref|>lonely<|/ref|> text", [Element("text", "", None, "lonely text")], "A label without a box"),
+        ("before <|ref|>tit", [Element("text", "", None, "before")], "ends inside a mark"),
+        ("<|ref|>words re", [Element("text", "", None, "words re")], "ends inside a mark"),
+        ("before <|ref|>text<|/ref|><|det|>[[1, 2", [Element("text", "", None, "before")], "ends inside a mark"),
+        ("<|ref|>words read<|/ref|><|det|>[[1, 2", [Element("text", "", None, "words read")], "ends inside a mark"),
+        (
+            "<|ref|>text" + block("title", "[[1, 2, 3, 4]]", "T"),
+            [Element("text", "", None, "text"), Element("title", "title", (2, 2, 6, 4), "T")],
+            "A mark without an end",
+        ),
+        ("a<|/det|>b<|/ref|>c", [Element("text", "", None, "abc")], None),
+        ("<|det|>[[1, 2, 3, 4]]<|/det|>x", [Element("other", "", (2, 2, 6, 4), "x")], None),
+        (
+            "<|ref|>" + "long " * MAX_MARK,
+            [Element("text", "", None, ("long " * MAX_MARK).strip())],
+            "A mark without an end",
+        ),
+    ],
+)
+def test_what_a_model_gets_wrong_is_reported_and_loses_no_text(
+    answer: str, elements: list[Element], problem: str | None
+) -> None:
+    found, problems, _ = parse(answer)
+    assert found == elements
+    assert [problem in reported for reported in problems] == ([True] if problem else [])
+
+
+def test_boxes_stay_inside_the_page_with_their_corners_in_order() -> None:
+    assert to_page((1200, -5, 400, 500), EXTENT, PAGE) == (800, 0, 1998, 500)
+
+
+def test_every_label_has_a_type_of_the_vocabulary() -> None:
+    assert set(GROUNDED_TYPES.values()) <= set(ELEMENT_TYPES)
+
+
+@pytest.mark.parametrize(("text", "count"), [("abc", 0), ("abc<", 1), ("<|re", 4), ("<|ref|>", 0), ("", 0), ("<<|", 2)])
+def test_only_what_may_begin_a_mark_is_held_back(text: str, count: int) -> None:
+    assert held_back(text, ("<|ref|>", "<|det|>")) == count
+
+
+PARTS = st.sampled_from(
+    [
+        "<|ref|>",
+        "<|/ref|>",
+        "<|det|>",
+        "<|/det|>",
+        "<|grounding|>",
+        "[[1, 2, 3, 4]]",
+        "[[",
+        "title",
+        "words ",
+        "<",
+        "\n",
+        "|",
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(PARTS, max_size=25).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_any_text_in_any_cut_gives_the_same_events(text: str, sizes: list[int]) -> None:
+    assert parse(text, sizes) == parse(text)
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=200) | st.lists(PARTS, max_size=25).map("".join))
+def test_no_text_breaks_the_parser_or_puts_an_element_outside_of_the_page(text: str) -> None:
+    for element in parse(text)[0]:
+        assert element.type in ELEMENT_TYPES
+        if element.bbox is not None:
+            x1, y1, x2, y2 = element.bbox
+            assert 0 <= x1 <= x2 <= PAGE[0]
+            assert 0 <= y1 <= y2 <= PAGE[1]
+
+
+ELEMENTS = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(GROUNDED_TYPES)),
+        st.tuples(*[st.integers(0, 999)] * 4),
+        st.text(st.characters(exclude_characters="<|", exclude_categories=["Cs"]), max_size=20),
+    ),
+    max_size=8,
+)
+
+
+@given(ELEMENTS, st.integers(0, 400))
+def test_every_element_before_a_cut_comes_out_once_and_in_order(
+    wanted: list[tuple[str, tuple[int, ...], str]], end: int
+) -> None:
+    blocks = [block(label, f"[{list(box)}]", text) for label, box, text in wanted]
+    answer = "".join(blocks)[:end]
+    whole = sum(length <= end for length in itertools.accumulate(map(len, blocks)))
+    found = [(element.label, element.text) for element in parse(answer)[0][:whole]]
+    last = next(iter(found[-1:]), ("", ""))[1]
+    if last:  # half of a next mark is text as far as anyone can tell
+        found[-1] = (found[-1][0], last[: len(last) - held_back(last, ["<|ref|>"])].strip())
+    assert found == [(label, text.strip()) for label, _, text in wanted[:whole]]
+
+
+def test_a_long_answer_in_small_pieces_takes_time_in_proportion() -> None:
+    """Held-back text is bounded by a mark's length, so no piece is looked at again and again."""
+    parser = PARSERS["grounded"](PAGE, EXTENT)
+    for piece in itertools.repeat("<|ref|>label<", 3000):
+        list(parser.feed(piece))
+        assert len(parser._pending) + len(parser._label) <= MAX_MARK

@@ -1,0 +1,58 @@
+"""The environment, read once and refused where it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from ocr.errors import SetupError
+from ocr.settings import VARIABLES, Settings, read_settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert read_settings({}) == Settings()
+    assert read_settings({name: " " for name, _ in VARIABLES.values()}) == Settings()
+
+
+def test_every_variable_is_read() -> None:
+    environment = {
+        "OCR_MODELS": "deepseek-ocr, deepseek-ocr",
+        "OCR_CHECKPOINTS": "/weights",
+        "OCR_DEVICE": "cpu",
+        "OCR_DTYPE": "float32",
+        "OCR_ATTENTION": "eager",
+        "OCR_MAX_PIXELS": "1000",
+        "OCR_MAX_FILE_MB": "7",
+        "OCR_DEADLINE_S": "2.5",
+    }
+    assert set(environment) == {name for name, _ in VARIABLES.values()}
+    assert read_settings(environment) == Settings(
+        models=("deepseek-ocr",),
+        checkpoints=Path("/weights"),
+        device="cpu",
+        dtype="float32",
+        attention="eager",
+        max_pixels=1000,
+        max_file_mb=7,
+        deadline_s=2.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("OCR_MODELS", "deepseek", "deepseek-ocr"),
+        ("OCR_DEVICE", "gpu", "auto, cuda, cpu"),
+        ("OCR_DTYPE", "int8", "auto, bfloat16, float16, float32"),
+        ("OCR_ATTENTION", "flash", "auto, flash_attention_2, sdpa, eager"),
+        ("OCR_MAX_PIXELS", "-5", "whole number above 0"),
+        ("OCR_MAX_FILE_MB", "1.5", "whole number above 0"),
+        ("OCR_DEADLINE_S", "soon", "number of seconds"),
+        ("OCR_DEADLINE_S", "inf", "number of seconds"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SetupError) as raised:
+        read_settings({name: value})
+    assert name in str(raised.value)
+    assert value in str(raised.value)
+    assert allowed in str(raised.value)
