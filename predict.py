@@ -1,0 +1,126 @@
+"""Cog's face: typed inputs in, text out as it streams. Everything else is in `ocr`.
+
+Cog reads this file as text, so the choices are literals here; a test holds them to the tables in `ocr.catalog`.
+"""
+
+import logging
+import sys
+from pathlib import Path as FilePath
+from tempfile import gettempdir
+
+from cog import BasePredictor, CancelationException, ConcatenateIterator, Input, Path, streaming
+
+import weights
+from ocr.catalog import Request
+from ocr.documents import read_pages
+from ocr.errors import InputError
+from ocr.reader import Reader
+from ocr.settings import read_settings
+from ocr.types import Decoding, FinishReason, PageResult
+from ocr.writers import WRITERS, metrics
+
+
+class Predictor(BasePredictor):
+    """Reads documents with the models of this image."""
+
+    def setup(self) -> None:
+        """Fetch the weights that OCR_MODELS names, and load the models, before the first prediction."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        settings = read_settings()
+        for model in settings.models:
+            weights.fetch(model, settings.checkpoints)
+        self.reader = Reader(settings)
+        for model in settings.models or [self.reader.resolve("auto")]:
+            self.reader.engine(model)
+
+    @streaming
+    def predict(
+        self,
+        image: Path = Input(
+            description="The document to read: an image (PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000 or AVIF)."
+        ),
+        task_type: str = Input(
+            description="What to do with the page. Convert to Markdown keeps headings, tables and formulas; Free OCR gives plain text; Locate Object by Reference finds what reference_text names.",  # noqa: E501
+            choices=[
+                "Convert to Markdown",
+                "Free OCR",
+                "Parse Figure",
+                "Locate Object by Reference",
+                "OCR with Boxes",
+                "Describe Image",
+            ],
+            default="Convert to Markdown",
+        ),
+        reference_text: str = Input(
+            description="What to find on the page; needed for Locate Object by Reference, and for that task alone.",
+            default="",
+        ),
+        resolution_size: str = Input(
+            description="How closely the model looks at the page. Gundam adds close-up tiles of large pages and reads small print best; the others see the whole page in one square of 512, 640, 1024 or 1280 pixels, and are faster.",  # noqa: E501
+            choices=["Gundam (Recommended)", "Tiny", "Small", "Base", "Large"],
+            default="Gundam (Recommended)",
+        ),
+        model: str = Input(
+            description="Which model reads the page; auto takes the first one this server was set up with.",
+            choices=["auto", "deepseek-ocr"],
+            default="auto",
+        ),
+        output_format: str = Input(
+            description="markdown: clean text, pictures as links. json: one document with every element, its box in page pixels, the reason the text ended and the tokens used. raw: the model's own text with its marks.",  # noqa: E501
+            choices=["markdown", "json", "raw"],
+            default="markdown",
+        ),
+        prompt: str = Input(
+            description="Your own instruction to the model in place of the task's; leave it empty to use task_type.",
+            default="",
+        ),
+        pages: str = Input(
+            description="Which pages to read, for example 1-3,7; leave it empty for all. An image has one page.",
+            default="",
+        ),
+        max_new_tokens: int = Input(
+            description="The most tokens of text a page may get. A page that needs more ends early, and its finish_reason says length.",  # noqa: E501
+            default=8192,
+            ge=1,
+            le=32768,
+        ),
+    ) -> ConcatenateIterator[str]:
+        """Read a document and stream its text."""
+        if output_format not in WRITERS:
+            raise InputError(f"output_format is {output_format!r}; it must be one of: {', '.join(WRITERS)}.")
+        request = Request(
+            model=self.reader.resolve(model),
+            task=task_type,
+            reference_text=reference_text,
+            resolution=resolution_size,
+            prompt=prompt,
+        )
+        decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
+        document = read_pages(uploaded(image), pages, self.reader.settings)
+        writer = WRITERS[output_format]()
+        results: list[PageResult] = []
+        try:
+            for event in self.reader.read(request, document, decoding):
+                if isinstance(event, PageResult):
+                    results.append(event)
+                if text := writer.write(event):
+                    yield text
+        except CancelationException:
+            self.record_metric("finish_reason", FinishReason.CANCELLED.value)
+            raise
+        if text := writer.close():
+            yield text
+        for name, value in metrics(results).items():
+            self.record_metric(name, value)
+
+
+def uploaded(image: object) -> FilePath:
+    """The file that Cog made of an upload or a URL.
+
+    Cog hands any other string on as it stands, and `/etc/hostname` would open that file on the server. What Cog
+    fetched itself is a Path in the folder for temporary files. Raises InputError for anything else.
+    """
+    folder = FilePath(gettempdir()).resolve()
+    if not isinstance(image, FilePath) or not image.is_file() or folder not in image.resolve().parents:
+        raise InputError("image must be an uploaded file, a data: URL or an http(s) URL; paths are not opened.")
+    return image

@@ -1,0 +1,181 @@
+"""Cog's face in this process: the offered choices, the outputs, and what bad input is told."""
+
+import ast
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cog
+import pytest
+from PIL import Image
+
+import weights
+from ocr.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS
+from ocr.errors import InputError, SetupError
+from ocr.schema import openapi
+from ocr.types import MAX_NEW_TOKENS, Decoding
+from ocr.writers import WRITERS
+from predict import Predictor
+from tests.pictures import encoded, page
+
+INPUTS = openapi(Path("predict.py").read_text())["components"]["schemas"]
+DEFAULTS = {name: field["default"] for name, field in INPUTS["Input"]["properties"].items() if "default" in field}
+
+
+@pytest.fixture(scope="module")
+def predictor(checkpoints: Path) -> Predictor:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OCR_CHECKPOINTS", str(checkpoints))
+        patch.setenv("OCR_MODELS", "deepseek-ocr")
+        patch.setenv("OCR_DEVICE", "cpu")
+        patch.setenv("OCR_DTYPE", "float32")
+        predictor = Predictor()
+        predictor.setup()
+    return predictor
+
+
+@pytest.fixture
+def predict(predictor: Predictor, tmp_path: Path) -> Callable[..., tuple[str, dict[str, Any]]]:
+    """predict() on a file of these bytes, giving the text and the metrics."""
+
+    def run(data: bytes | None = None, **inputs: Any) -> tuple[str, dict[str, Any]]:
+        path = tmp_path / "upload.png"
+        path.write_bytes(encoded(page()) if data is None else data)
+        metrics: dict[str, Any] = {}
+        predictor.record_metric = lambda name, value, mode="replace": metrics.update({name: value})
+        given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 8, "image": cog.Path(path), **inputs}
+        return "".join(predictor.predict(**given)), metrics
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("task_type", list(TASKS)),
+        ("resolution_size", list(RESOLUTIONS)),
+        ("model", [AUTO, *MODELS]),
+        ("output_format", list(WRITERS)),
+    ],
+)
+def test_the_offered_choices_are_those_of_the_tables(name: str, choices: list[str]) -> None:
+    assert INPUTS[name]["enum"] == choices
+
+
+def test_the_defaults_are_those_of_the_tables() -> None:
+    assert DEFAULTS["task_type"] == MARKDOWN
+    assert DEFAULTS["resolution_size"] == DEFAULT_RESOLUTION
+    assert DEFAULTS["max_new_tokens"] == Decoding().max_new_tokens
+    assert INPUTS["Input"]["properties"]["max_new_tokens"]["maximum"] == MAX_NEW_TOKENS
+
+
+def test_every_input_is_described_in_one_literal() -> None:
+    source = ast.parse(Path("predict.py").read_text())
+    descriptions = [
+        keyword.value
+        for node in ast.walk(source)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "description"
+    ]
+    assert (
+        len(descriptions)
+        == len(INPUTS["Input"]["properties"])
+        == len(inspect.signature(Predictor.predict).parameters) - 1
+    )
+    assert all(isinstance(value, ast.Constant) and len(value.value) > 40 for value in descriptions)
+
+
+def test_each_output_format_answers(predict: Callable[..., tuple[str, dict[str, Any]]]) -> None:
+    raw, metrics = predict(output_format="raw")
+    assert raw
+    assert predict(output_format="markdown")[0]
+    (document,) = json.loads(predict(output_format="json")[0])["pages"]
+    assert document["text"] == raw
+    assert document["usage"]["completion_tokens"] == metrics["completion_tokens"] == 8
+
+
+def test_the_metrics_are_recorded(predict: Callable[..., tuple[str, dict[str, Any]]]) -> None:
+    metrics = predict()[1]
+    times = {"time_to_first_token", "tokens_per_second"}
+    assert {name: value for name, value in metrics.items() if name not in times} == {
+        "model": "deepseek-ocr",
+        "pages": 1,
+        "prompt_tokens": 74 + len("\n<|grounding|>Convert the document to markdown.") - len("<|grounding|>") + 1,
+        "completion_tokens": 8,
+        "image_tokens": 73,
+        "finish_reason": "length",
+    }
+    assert all(metrics[name] > 0 for name in times)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"model": "gpt"}, ["'gpt'", "auto, deepseek-ocr"]),
+        ({"task_type": "OCR"}, ["'OCR'", "Free OCR"]),
+        ({"resolution_size": "Huge"}, ["'Huge'", "Tiny"]),
+        ({"output_format": "html"}, ["'html'", "markdown, json, raw"]),
+        ({"max_new_tokens": 0}, ["max_new_tokens is 0", "32768"]),
+        ({"task_type": "Locate Object by Reference"}, ["needs reference_text"]),
+        ({"reference_text": "x"}, ["no effect"]),
+        ({"prompt": "Read <image>"}, ["'<image>'"]),
+        ({"pages": "2"}, ["'2'", "1 page"]),
+        ({"pages": "1-x"}, ["'1-x'", "1-3,7"]),
+        ({"data": b""}, ["0 bytes"]),
+        ({"data": b"no image"}, ["not an image"]),
+        ({"data": encoded(page())[:150]}, ["damaged or incomplete"]),
+        ({"data": encoded(Image.new("L", (1, 1)))}, ["1 x 1"]),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(
+    predict: Callable[..., tuple[str, dict[str, Any]]], inputs: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(InputError) as raised:
+        predict(**inputs)
+    assert "\n" not in str(raised.value)
+    for word in words:
+        assert word in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", Path("/etc/hostname"), cog.Path("/etc/hostname"), cog.Path("/tmp")])
+def test_paths_that_cog_did_not_make_are_refused(
+    predict: Callable[..., tuple[str, dict[str, Any]]], path: object
+) -> None:
+    with pytest.raises(InputError, match="paths are not opened"):
+        predict(image=path)
+
+
+def test_a_link_out_of_the_temporary_folder_is_refused(
+    predict: Callable[..., tuple[str, dict[str, Any]]], tmp_path: Path
+) -> None:
+    (tmp_path / "link.png").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match="paths are not opened"):
+        predict(image=cog.Path(tmp_path / "link.png"))
+
+
+def test_setup_fetches_what_is_named_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(weights, "fetch", lambda name, root: fetched.append(name))
+    monkeypatch.setenv("OCR_CHECKPOINTS", str(tmp_path))
+    with pytest.raises(SetupError, match="fetch deepseek-ocr"):
+        Predictor().setup()
+    assert fetched == []
+    monkeypatch.setenv("OCR_MODELS", "deepseek-ocr")
+    with pytest.raises(SetupError, match="fetch deepseek-ocr"):
+        Predictor().setup()
+    assert fetched == ["deepseek-ocr"]
+
+
+def test_cancelling_says_so_in_the_metrics(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "upload.png"
+    path.write_bytes(encoded(page()))
+    metrics: dict[str, Any] = {}
+    predictor.record_metric = lambda name, value, mode="replace": metrics.update({name: value})
+    chunks = predictor.predict(**{**DEFAULTS, "resolution_size": "Tiny", "image": cog.Path(path)})
+    next(chunks)
+    with pytest.raises(cog.CancelationException):
+        chunks.throw(cog.CancelationException())
+    assert metrics == {"finish_reason": "cancelled"}
