@@ -1,0 +1,227 @@
+"""Cog's real server with the tiny checkpoint, driven over HTTP as its users do."""
+
+import base64
+import contextlib
+import http.server
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import ServerSentEvent, connect_sse
+
+from ocr.errors import SetupError
+from ocr.local import LocalServer, main
+from tests.pictures import encoded, page
+
+PNG = encoded(page())
+
+
+def data_url(data: bytes = PNG, kind: str = "image/png") -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def inputs(**more: Any) -> dict[str, Any]:
+    return {"input": {"image": data_url(), "resolution_size": "Tiny", "max_new_tokens": 12, **more}}
+
+
+LONG = {"max_new_tokens": 8000, "prompt": "go on", "resolution_size": "Tiny"}
+
+
+@pytest.fixture(scope="module")
+def server(checkpoints: Path) -> Iterator[LocalServer]:
+    env = {
+        "OCR_CHECKPOINTS": str(checkpoints),
+        "OCR_MODELS": "deepseek-ocr",
+        "OCR_DEVICE": "cpu",
+        "OCR_DTYPE": "float32",
+    }
+    server = LocalServer(env=env, log=io.StringIO())
+    server.start()
+    try:
+        assert wait_for(server, {"STARTING", "READY"}) == "STARTING"
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+def wait_for(server: LocalServer, states: set[str], seconds: float = 60) -> str:
+    """The first of these states that the server is in."""
+    deadline = time.monotonic() + seconds
+    while (status := server.health()["status"]) not in states:
+        assert time.monotonic() < deadline, f"still {status}"
+        time.sleep(0.02)
+    return status
+
+
+@pytest.fixture
+def client(server: LocalServer) -> Iterator[httpx.Client]:
+    """A client of a server that is ready, and that is ready again when the test is over."""
+    wait_for(server, {"READY"})
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        yield client
+    wait_for(server, {"READY"})
+
+
+def predict(client: httpx.Client, **more: Any) -> dict[str, Any]:
+    response = client.post("/predictions", json=inputs(**more))
+    assert response.status_code == 200
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def events(client: httpx.Client, **more: Any) -> Iterator[ServerSentEvent]:
+    with connect_sse(client, "POST", "/predictions", json=inputs(**more)) as source:
+        yield from source.iter_sse()
+
+
+def test_a_ready_server_says_so(client: httpx.Client) -> None:
+    assert client.get("/health-check").json()["status"] == "READY"
+
+
+def test_a_data_url_is_read(client: httpx.Client) -> None:
+    answer = predict(client)
+    assert answer["status"] == "succeeded"
+    assert "".join(answer["output"])
+    assert answer["metrics"]["completion_tokens"] == 12
+    assert answer["metrics"]["finish_reason"] == "length"
+    assert answer["metrics"]["model"] == "deepseek-ocr"
+
+
+def test_json_output_is_one_document(client: httpx.Client) -> None:
+    (page_,) = json.loads("".join(predict(client, output_format="json")["output"]))["pages"]
+    assert (page_["width"], page_["height"]) == (200, 120)
+
+
+def test_a_stream_has_text_before_its_end_and_metrics(client: httpx.Client, server: LocalServer) -> None:
+    whole = predict(client, max_new_tokens=40, output_format="raw")["output"]
+    wait_for(server, {"READY"}, seconds=1)  # Cog answers a moment before it is free again
+    found = [(event.event, json.loads(event.data)) for event in events(client, max_new_tokens=40, output_format="raw")]
+    kinds = [kind for kind, _ in found]
+    assert kinds.count("output") > 5
+    assert kinds[-1] == "completed"
+    metrics = {data["name"]: data["value"] for kind, data in found if kind == "metric"}
+    assert metrics["completion_tokens"] == 40
+    chunks = [data["chunk"] for kind, data in found if kind == "output"]
+    assert "".join(chunks) == "".join(whole)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"task_type": "OCR"}, "task_type"),
+        ({"resolution_size": "Huge"}, "resolution_size"),
+        ({"model": "gpt"}, "model"),
+        ({"output_format": "html"}, "output_format"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"max_new_tokens": 32769}, "max_new_tokens"),
+    ],
+)
+def test_a_wrong_choice_is_refused_with_its_name(client: httpx.Client, wrong: dict[str, Any], field: str) -> None:
+    response = client.post("/predictions", json=inputs(**wrong))
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["body", "input", field]
+
+
+def test_a_missing_image_is_refused(client: httpx.Client) -> None:
+    response = client.post("/predictions", json={"input": {}})
+    assert response.status_code == 422
+    assert "image" in response.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"image": data_url(PNG[:100])}, "damaged or incomplete"),
+        ({"image": data_url(b"hello", "text/plain")}, "not an image"),
+        ({"image": data_url(b"")}, "0 bytes"),
+        ({"image": "/etc/hostname"}, "paths are not opened"),
+        ({"image": "file:///etc/hostname"}, "paths are not opened"),
+        ({"task_type": "Locate Object by Reference"}, "needs reference_text"),
+    ],
+)
+def test_what_cannot_be_read_fails_with_its_sentence(
+    client: httpx.Client, server: LocalServer, wrong: dict[str, Any], message: str
+) -> None:
+    answer = predict(client, **wrong)
+    assert answer["status"] == "failed"
+    assert message in answer["error"]
+    wait_for(server, {"READY"}, seconds=1)
+
+
+def test_an_image_at_a_url_is_fetched_and_read(client: httpx.Client) -> None:
+    class Images(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(PNG)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep the test's output clean."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Images) as images:
+        threading.Thread(target=images.serve_forever, daemon=True).start()
+        answer = predict(client, image=f"http://127.0.0.1:{images.server_address[1]}/page.png")
+        images.shutdown()
+    assert answer["status"] == "succeeded"
+
+
+@contextlib.contextmanager
+def streaming(client: httpx.Client) -> Iterator[None]:
+    """A long prediction whose text has begun to come, and whose stream is closed at the end of the block."""
+    with connect_sse(client, "POST", "/predictions", json=inputs(**LONG)) as source:
+        events = source.iter_sse()  # dropping it would close the stream
+        while next(events).event != "output":
+            pass
+        yield
+
+
+def test_a_second_prediction_is_told_that_the_server_is_busy(client: httpx.Client) -> None:
+    with streaming(client):
+        assert client.get("/health-check").json()["status"] == "BUSY"
+        assert client.post("/predictions", json=inputs()).status_code == 409
+
+
+def test_closing_the_stream_cancels_within_a_second(client: httpx.Client, server: LocalServer) -> None:
+    with streaming(client):
+        assert server.health()["status"] == "BUSY"
+    wait_for(server, {"READY"}, seconds=1)
+    assert predict(client)["status"] == "succeeded"
+
+
+def test_a_prediction_with_an_id_is_made_once_and_can_be_cancelled(client: httpx.Client, server: LocalServer) -> None:
+    for _ in range(2):  # the second is told of the first
+        response = client.put("/predictions/page-7", json=inputs(**LONG), headers={"Prefer": "respond-async"})
+        assert response.status_code == 202
+        assert response.json()["id"] == "page-7"
+    assert client.post("/predictions/page-7/cancel").status_code == 200
+    wait_for(server, {"READY"}, seconds=1)
+
+
+def test_the_schema_is_served(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["components"]["schemas"]["Input"]["required"] == ["image"]
+
+
+def test_a_prediction_from_the_command_line(
+    checkpoints: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "page.png"
+    path.write_bytes(PNG)
+    common = ["predict", "-e", f"OCR_CHECKPOINTS={checkpoints}", "-e", "OCR_DTYPE=float32", "-e", "OCR_DEVICE=cpu"]
+    small = ["-i", "resolution_size=Tiny", "-i", "max_new_tokens=5", "-i", f"image=@{path}"]
+    assert main([*common, *small, "-o", str(tmp_path / "out.json"), "-i", "output_format=json"]) == 0
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert main([*common, *small]) == 0
+    assert capfd.readouterr().out.strip() == document["pages"][0]["markdown"].strip()
+
+
+def test_a_server_without_weights_names_the_command_that_mends_it(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"python weights.py fetch deepseek-ocr"):
+        LocalServer(env={"OCR_CHECKPOINTS": str(tmp_path), "OCR_MODELS": ""}, log=io.StringIO()).__enter__()
