@@ -15,7 +15,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import UnlimitedOcrConfig
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import PreTrainedModel, UnlimitedOcrConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ocr.catalog import MODELS, RESOLUTIONS
 from ocr.decoding import Budget, NgramBan, decode
@@ -222,6 +225,32 @@ def test_hardware_that_is_not_there_is_an_error(checkpoints: Path, settings: Set
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(SetupError, match=words):
         load(checkpoints / "deepseek-ocr", settings)
+
+
+def test_flash_attention_is_for_the_language_model_and_vision_keeps_its_bias(
+    checkpoints: Path, engine: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The routing, on any machine: in the kernel's place stands a function of its interface."""
+    calls = 0
+
+    def kernel(
+        _module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, **_more: Any
+    ) -> tuple[Tensor, None]:
+        nonlocal calls
+        calls += 1
+        assert mask is None
+        out = scaled_dot_product_attention(query, key, value, is_causal=query.shape[2] > 1, scale=scaling)
+        return out.transpose(1, 2), None
+
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._local_mapping, "flash_attention_2", kernel)
+    monkeypatch.setattr(PreTrainedModel, "_flash_attn_can_dispatch", lambda *_args, **_options: True)
+    monkeypatch.setattr("transformers.modeling_utils.lazy_import_flash_attention", lambda *_args, **_options: None)
+    monkeypatch.setattr("ocr.hardware._what_flash_lacks", lambda device, dtype: "")
+    flash = load(checkpoints / "deepseek-ocr", CPU)
+    assert flash.model.config.text_config._attn_implementation == "flash_attention_2"
+    assert flash.model.config.vision_config.sam_config._attn_implementation == "sdpa"
+    assert read(flash, Decoding(max_new_tokens=4)) == read(engine, Decoding(max_new_tokens=4))
+    assert calls == 4 * 3  # steps and layers
 
 
 def read(engine: DeepSeekOCR, decoding: Decoding, text: str = "", **change: Any) -> list[Prepared | Piece]:
