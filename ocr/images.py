@@ -21,24 +21,25 @@ WHITE = (255, 255, 255)
 GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
 
 
-def open_image(source: Path | bytes, *, max_pixels: int, max_file_mb: int) -> Image.Image:
+def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
     """The first frame of an image file as an upright page, mode RGB, transparency on white.
 
     Raises InputError for a file that is no image, is damaged, or exceeds a limit; the limits are checked before
     anything is decoded.
     """
-    data = _read(source, max_file_mb)
+    if not data:
+        raise InputError("The file is empty (0 bytes); send an image or a PDF.")
     Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit would come before ours, which the operator sets
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters here raises
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check_size(image.size, max_pixels)
+                check_size(image.size, max_pixels)
                 image.load()
                 return to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise InputError(
-            f"The file is not an image that can be read ({_looks_like(data)}); send {_formats()}."
+            f"The file is not an image that can be read ({_looks_like(data)}); send a PDF or one of: {_formats()}."
         ) from None
     except InputError:
         raise
@@ -48,34 +49,30 @@ def open_image(source: Path | bytes, *, max_pixels: int, max_file_mb: int) -> Im
         ) from error
 
 
-def _read(source: Path | bytes, max_file_mb: int) -> bytes:
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    if size == 0:
-        raise InputError("The file is empty (0 bytes); send an image.")
+def read_bytes(path: Path, max_file_mb: int) -> bytes:
+    """A file's content. Raises InputError for a file over the limit, before it is read."""
+    size = path.stat().st_size
     if size > max_file_mb * 2**20:
         raise InputError(
             f"The file has {size / 2**20:.1f} MiB; at most {max_file_mb} are read. "
             "Send a smaller one, or raise OCR_MAX_FILE_MB on the server."
         )
-    return source if isinstance(source, bytes) else source.read_bytes()
+    return path.read_bytes()
 
 
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+def check_size(size: tuple[int, int], max_pixels: int, what: str = "The image") -> None:
+    """Raise InputError for a page of this width and height in pixels that is too large or too small to be read."""
     width, height = size
     if width * height > max_pixels:
         raise InputError(
-            f"The image has {width} x {height} = {width * height:,} pixels; at most {max_pixels:,} are read. "
+            f"{what} has {width} x {height} = {width * height:,} pixels; at most {max_pixels:,} are read. "
             "Send a smaller one, or raise OCR_MAX_PIXELS on the server."
         )
     if min(size) < MIN_SIDE:
-        raise InputError(
-            f"The image has {width} x {height} pixels; each side needs at least {MIN_SIDE} to hold a letter."
-        )
+        raise InputError(f"{what} has {width} x {height} pixels; each side needs at least {MIN_SIDE} to hold a letter.")
 
 
 def _looks_like(data: bytes) -> str:
-    if data.startswith(b"%PDF"):
-        return "it is a PDF"
     if data.lstrip()[:1] == b"<":
         return "it is a web page, SVG or XML"
     return f"{len(data):,} bytes"

@@ -106,24 +106,36 @@ class Writer(Protocol):
         ...
 
 
-class MarkdownWriter:
+PAGE_SPLIT = "\n\n<--- Page Split --->\n\n"  # upstream's own mark between pages
+
+
+class _TextWriter:
+    """Passes on the text of one kind of event, with a mark between pages."""
+
+    kind: type[Markdown | Raw]
+
+    def __init__(self) -> None:
+        self._is_between = False  # whether a page is over, and another may follow
+
+    def write(self, event: PageEvent) -> str:
+        out = PAGE_SPLIT if self._is_between else ""
+        self._is_between = isinstance(event, PageResult)
+        return out + event.text if isinstance(event, self.kind) else out
+
+    def close(self) -> str:
+        return ""
+
+
+class MarkdownWriter(_TextWriter):
     """Clean markdown, as it streams."""
 
-    def write(self, event: PageEvent) -> str:
-        return event.text if isinstance(event, Markdown) else ""
-
-    def close(self) -> str:
-        return ""
+    kind = Markdown
 
 
-class RawWriter:
+class RawWriter(_TextWriter):
     """The model's own text, as it streams."""
 
-    def write(self, event: PageEvent) -> str:
-        return event.text if isinstance(event, Raw) else ""
-
-    def close(self) -> str:
-        return ""
+    kind = Raw
 
 
 class JsonWriter:

@@ -7,7 +7,7 @@ import pytest
 
 from ocr.layout import PARSERS
 from ocr.types import Element, FinishReason, Markdown, PageResult, Raw, Text
-from ocr.writers import WRITERS, MarkdownPage, framed, metrics
+from ocr.writers import PAGE_SPLIT, WRITERS, MarkdownPage, framed, metrics
 
 
 def markdown(events: Sequence[Element | Text], *, lists_boxes: bool = False) -> str:
@@ -116,6 +116,12 @@ def test_each_output_takes_its_own_events() -> None:
     assert written("raw", events) == "<|ref|>ab"
     assert written("markdown", events) == "ab"
     assert json.loads(written("json", events))["pages"][0]["markdown"] == "Größe"
+
+
+def test_pages_are_kept_apart_by_upstreams_mark() -> None:
+    events = [Markdown("a"), result(1), result(2), Markdown("c"), result(3)]
+    assert written("markdown", events) == "a" + PAGE_SPLIT + PAGE_SPLIT + "c"
+    assert PAGE_SPLIT == "\n\n<--- Page Split --->\n\n"
 
 
 def test_the_json_document_tells_everything_of_each_page() -> None:
