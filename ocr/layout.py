@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from ocr.answers import LayoutEvent, enclosing, held_back, shown, to_page
+from ocr.layout_json import LayoutJson
+from ocr.scene_text import SceneText
 from ocr.types import Box, Element, Text
 
 ELEMENT_TYPES = (
@@ -23,8 +26,6 @@ ELEMENT_TYPES = (
     "page_number",
     "other",
 )
-
-LayoutEvent = Element | Text
 
 
 class Parser(Protocol):
@@ -149,7 +150,7 @@ class Grounded:
     def _give_up(self, problem: str, *, is_end: bool = False) -> Iterator[LayoutEvent]:
         """The open mark is none: what stands in it as a label is text, unless it is (or was to be) a known label."""
         label, boxes = self._label, self._box_list
-        self.problems.append(f"{problem}: {_shown(label.strip() or boxes)}")
+        self.problems.append(f"{problem}: {shown(label.strip() or boxes)}")
         known = label.strip()
         is_label = known in GROUNDED_TYPES if self._inside == DET else is_end and _begins_label(known)
         self._label = self._box_list = ""
@@ -201,7 +202,7 @@ class Grounded:
         found = [tuple(map(float, match.groups())) for match in _BOX.finditer(inner)]
         leftover = _BOX.sub("", inner)
         if not found or leftover.strip(" \t\r\n,[]"):
-            self.problems.append(f"Boxes that are not lists of four numbers: {_shown(inner)}")
+            self.problems.append(f"Boxes that are not lists of four numbers: {shown(inner)}")
         return [to_page(box, self._extent, self._page_size) for box in found]  # type: ignore[arg-type]
 
 
@@ -212,35 +213,9 @@ def _begins_label(text: str) -> bool:
 PARSERS: Mapping[str, Callable[[tuple[int, int], tuple[float, float]], Parser]] = {
     "plain": PlainText,
     "grounded": Grounded,
+    "layout_json": LayoutJson,
+    "scene_text": SceneText,
 }
-
-
-def to_page(box: Box, extent: tuple[float, float], page_size: tuple[int, int]) -> Box:
-    """A box in a model's coordinates (0 to `extent`) in page pixels, corners in order, inside the page."""
-    x_scale, y_scale = page_size[0] / extent[0], page_size[1] / extent[1]
-    xs = sorted(min(max(x * x_scale, 0.0), float(page_size[0])) for x in (box[0], box[2]))
-    ys = sorted(min(max(y * y_scale, 0.0), float(page_size[1])) for y in (box[1], box[3]))
-    return xs[0], ys[0], xs[1], ys[1]
-
-
-def enclosing(boxes: Sequence[Box]) -> Box:
-    """The smallest box that holds all of these."""
-    x1, y1, x2, y2 = zip(*boxes, strict=True)
-    return min(x1), min(y1), max(x2), max(y2)
-
-
-def held_back(text: str, markers: Sequence[str]) -> int:
-    """How many last characters of the text may be the beginning of a marker, and must wait."""
-    longest = min(len(text), max(map(len, markers)) - 1)
-    for length in range(longest, 0, -1):
-        if any(len(marker) > length and marker.startswith(text[-length:]) for marker in markers):
-            return length
-    return 0
-
-
-def _shown(text: str) -> str:
-    """A piece of model text as it stands in a message."""
-    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 class Elements:

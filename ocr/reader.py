@@ -10,9 +10,10 @@ from pathlib import Path
 from PIL import Image
 
 import weights
+from ocr.answers import LayoutEvent
 from ocr.catalog import AUTO, MODELS, RESOLUTIONS, Request
 from ocr.errors import InputError, ModelError, SetupError, choices
-from ocr.layout import PARSERS, Elements, LayoutEvent
+from ocr.layout import PARSERS, Elements
 from ocr.settings import Settings
 from ocr.types import (
     Decoding,

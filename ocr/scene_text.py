@@ -1,0 +1,61 @@
+"""dots.mocr's answers on the text in a scene, a line for each piece of text, into elements in page pixels."""
+
+import re
+from collections.abc import Iterator
+
+from ocr.answers import LayoutEvent, enclosing, shown, to_page
+from ocr.types import Element, Text
+
+_NUMBER = r"\s{0,9}(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}"
+_POINT = rf"\({_NUMBER},{_NUMBER}\)"
+_PLACE = re.compile(r"\s{0,9},\s{0,9}".join([_POINT] * 4))
+_CUT_PLACE = re.compile(r"\(\s*-?\d[-\d\s.,()]*")
+MAX_LINE = 4000  # characters; a longer line is a model gone astray and is not waited for
+
+
+class SceneText:
+    """Answers of the form `(x1, y1), (x2, y2), (x3, y3), (x4, y4) text`, one on each line.
+
+    The four points are the corners of what may stand at any angle; the element gets the upright box around them.
+    Coordinates run from 0 to `extent`, the size that the model saw. A line without a place continues the text above.
+    """
+
+    def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+        self.problems: list[str] = []
+        self._page_size = page_size
+        self._extent = extent
+        self._line: list[str] = []  # what came of the line that is not whole
+        self._length = 0  # characters in it
+        self._is_open = False  # whether an element is open for text to belong to
+
+    def feed(self, text: str) -> Iterator[LayoutEvent]:
+        for part in re.split(r"(?<=\n)", text):
+            self._line.append(part)
+            self._length += len(part)
+            if part.endswith("\n") or self._length > MAX_LINE:
+                yield from self._end_line()
+
+    def close(self) -> Iterator[LayoutEvent]:
+        line = "".join(self._line)
+        if _CUT_PLACE.fullmatch(line.strip()) and not _PLACE.match(line.strip()):
+            self.problems.append(f"The answer breaks off inside a place: {shown(line.strip())}")
+            self._line = []
+        yield from self._end_line()
+
+    def _end_line(self) -> Iterator[LayoutEvent]:
+        line, self._line, self._length = "".join(self._line), [], 0
+        at = 0
+        for match in _PLACE.finditer(line):
+            yield from self._text(line[at : match.start()].rstrip())
+            at = match.end()
+            yield self._place([float(number) for number in match.groups()])
+        yield from self._text(line[at:].strip(" ") if at else line)
+
+    def _place(self, numbers: list[float]) -> Element:
+        self._is_open = True
+        points = zip(numbers[::2], numbers[1::2], strict=True)
+        return Element("text", "", to_page(enclosing([(x, y, x, y) for x, y in points]), self._extent, self._page_size))
+
+    def _text(self, text: str) -> Iterator[LayoutEvent]:
+        if text.strip() or (text and self._is_open):
+            yield Text(text)
