@@ -45,9 +45,12 @@ class Resolution:
 class Prompt:
     """What a model is asked for one task, and how its answer reads."""
 
-    template: str  # the trained wording; {text} stands for the user's words
+    template: str  # the trained wording; {text} stands for the user's words, other names for what the engine fills in
     layout: str = "plain"  # the name of the answer's form in ocr.layout.PARSERS
     lists_boxes: bool = False  # whether the places are the answer, so that markdown must show them
+    selects: bool = False  # whether only the elements that match the user's words are the answer: ocr.matching
+    system: str = ""  # what a system message says that the wording was trained with
+    temperature: float = 0.0  # the makers' own for this prompt, used where the caller gives none
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Decoding:
     """How pages are decoded: greedily within these limits unless a temperature is given."""
 
     max_new_tokens: int = 8192  # for each page, the end-of-text token counted
-    temperature: float = 0.0  # 0 is greedy
+    temperature: float = 0.0  # 0 is greedy, or the prompt's own where it has one
     seed: int = 0  # of the random numbers that a temperature above 0 draws
     deadline_s: float | None = None  # seconds the pages decoded together may take, vision included; None for no limit
     is_cancelled: Callable[[], bool] = lambda: False  # asked at every token; True ends the pages, their text is kept

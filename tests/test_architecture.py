@@ -15,15 +15,17 @@ LAYERS = (
     ("types",),
     ("catalog",),
     ("settings",),
-    ("images", "layout", "decoding", "hardware"),
-    ("documents", "writers", "loading"),
-    ("deepseek",),
+    ("answers", "images", "json_text", "decoding", "hardware"),
+    ("layout_json", "scene_text", "documents", "loading", "dots_vision"),
+    ("layout",),
+    ("matching", "repetition", "writers"),
+    ("deepseek", "dots"),
     ("reader",),
     ("schema",),
     ("local",),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITH_TORCH = {"decoding", "hardware", "loading", "deepseek"}
+WITH_TORCH = {"decoding", "hardware", "loading", "deepseek", "dots", "dots_vision"}
 
 
 def imports(path: Path) -> set[str]:
