@@ -1,0 +1,56 @@
+"""Which elements of a page are meant by some words of the user's. Knows no model."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from rapidfuzz import fuzz
+
+from ocr.answers import LayoutEvent
+from ocr.layout import Elements
+from ocr.types import Element, Text
+
+CUTOFF = 85.0  # similarity from 0 to 100: one wrong letter in seven still matches
+_TAG = re.compile(r"<[^<>]*>")
+_NUMBER = re.compile(r"\d+")
+
+
+def select(events: Iterable[LayoutEvent], reference: str) -> Iterator[LayoutEvent]:
+    """Of a whole answer's events those of the elements that match, best first; none where nothing does."""
+    elements = Elements()
+    whole = [element for event in events for element in elements.feed(event)]
+    for element in best_matches([*whole, *elements.close()], reference):
+        yield replace(element, text="")
+        yield Text(element.text)
+
+
+def best_matches(elements: Sequence[Element], reference: str) -> list[Element]:
+    """The elements whose text holds the reference, best first; case, spacing and the tags of tables do not count.
+
+    Text that differs in a few letters matches too, after what is equal, but not where a number of the reference is
+    missing: "Figure 3" is not "Figure 2" misread. Among equally good ones those with the least text beside the
+    reference come first, then those that come first on the page.
+    """
+    wanted = _plain(reference)
+    scored = [(_scores(wanted, _plain(_TAG.sub(" ", element.text))), element) for element in elements]
+    found = [(scores, element) for scores, element in scored if scores[0] >= CUTOFF]
+    return [element for _, element in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _scores(wanted: str, text: str) -> tuple[float, float]:
+    """How well the best part of the text fits, and how well all of it does, from 0 to 100; both texts are plain."""
+    close_wanted, close_text = wanted.replace(" ", ""), text.replace(" ", "")
+    whole = fuzz.ratio(wanted, text)
+    if not close_wanted:
+        return 0.0, whole
+    if close_wanted in close_text:
+        return 100.0, whole
+    if not set(_NUMBER.findall(wanted)) <= set(_NUMBER.findall(text)):
+        return 0.0, whole
+    # A text shorter than the reference must fit as a whole: a single letter is part of any reference.
+    compare = fuzz.partial_ratio if len(close_text) >= len(close_wanted) else fuzz.ratio
+    return min(compare(close_wanted, close_text, score_cutoff=CUTOFF), 99.0), whole

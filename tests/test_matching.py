@@ -1,0 +1,89 @@
+"""Locating by words: the elements that are meant, best first."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ocr.matching import best_matches, select
+from ocr.types import Element, Text
+
+
+def found(reference: str, *texts: str) -> list[str]:
+    return [
+        element.text for element in best_matches([Element("text", "Text", None, text) for text in texts], reference)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("table 1", "TABLE 1"),
+        ("Table  1", "Table 1. Results of the trial"),
+        ("exposure to meat", "Exposure to\nMeat and Risk"),
+        ("Gesamt summe", "Gesamtsumme"),
+        ("STRASSE", "Straße"),
+        ("Lymphoma", "Risk of lymph0ma"),
+        ("total amount due", "Total arnount due: 12"),
+        ("1 000", "1000 kg"),
+        ("cell two", "<table><tr><td>Cell</td><td>two</td></tr></table>"),
+    ],
+)
+def test_text_matches_whatever_its_case_spacing_and_a_few_letters(reference: str, text: str) -> None:
+    assert found(reference, "something else altogether", text, "") == [text]
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("Figure 3", "Figure 2"),
+        ("cat", "car"),
+        ("total amount due", "t"),
+        ("meat", "Exposure to mineral dust"),
+        ("td", "<table><tr><td>1</td></tr></table>"),
+        (" ", "anything"),
+    ],
+)
+def test_other_text_does_not_match(reference: str, text: str) -> None:
+    assert found(reference, text) == []
+
+
+def test_the_best_match_comes_first() -> None:
+    texts = ["see Tabel of contents", "Table of contents, continued", "Table of Contents", "TABLE OF CONTENTS"]
+    assert found("table of contents", *texts) == [*texts[2:], texts[1], texts[0]]
+
+
+def test_an_answer_s_events_become_those_of_what_matches() -> None:
+    first, second = Element("text", "Text", (0, 0, 9, 9)), Element("table", "Table", (0, 9, 9, 20))
+    events = [
+        Text("no element"),
+        first,
+        Text("Total, "),
+        Text("roughly"),
+        Element("picture", "Picture"),
+        second,
+        Text("total"),
+    ]
+    assert list(select(events, "Total")) == [second, Text("total"), first, Text("Total, roughly")]
+    assert list(select(events, "nothing of the kind")) == []
+
+
+def test_an_element_without_text_never_matches() -> None:
+    assert best_matches([Element("picture", "Picture")], "picture") == []
+
+
+WORDS = st.text(st.characters(exclude_characters="<>"))
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(WORDS.filter(str.strip), WORDS, WORDS)
+def test_a_text_that_holds_the_reference_matches(reference: str, before: str, after: str) -> None:
+    text = f"{before} {reference} {after}"
+    assert found(reference, text) == [text]
+
+
+def test_a_page_full_of_text_is_searched_quickly() -> None:
+    started = time.perf_counter()
+    found("x" * 1000, *(["<" * 20_000 + "y" * 20_000] * 20))
+    assert time.perf_counter() - started < 2
