@@ -40,3 +40,21 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder ../shared with the reference pages is not here")
     return SHARED
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--real-weights",
+        metavar="DIR",
+        type=Path,
+        help="also run the tests on real weights, from this folder of checkpoints (one folder per model)",
+    )
+
+
+@pytest.fixture(scope="session")
+def real_weights(request: pytest.FixtureRequest) -> Path:
+    """The folder of real checkpoints that this run was given; without one the test is skipped."""
+    folder: Path | None = request.config.getoption("--real-weights")
+    if folder is None:
+        pytest.skip("runs on real weights only: give --real-weights DIR")
+    return folder
