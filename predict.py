@@ -37,10 +37,10 @@ class Predictor(BasePredictor):
     def predict(
         self,
         image: Path = Input(
-            description="The document to read: a PDF, or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, PPM, JPEG 2000 or AVIF)."
+            description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, PPM, JPEG 2000, AVIF)."
         ),
         task_type: str = Input(
-            description="What to do with the page. Convert to Markdown keeps headings, tables and formulas; Free OCR gives plain text; Locate Object by Reference finds what reference_text names.",  # noqa: E501
+            description="What to do with the page. Convert to Markdown keeps headings, tables and formulas; Free OCR gives plain text; Locate Object by Reference finds what reference_text names. Not every model was trained for every task.",  # noqa: E501
             choices=[
                 "Convert to Markdown",
                 "Free OCR",
@@ -48,11 +48,16 @@ class Predictor(BasePredictor):
                 "Locate Object by Reference",
                 "OCR with Boxes",
                 "Describe Image",
+                "Detect Layout",
+                "Read Region",
+                "Parse Web Page",
+                "Spot Scene Text",
+                "Image to SVG",
             ],
             default="Convert to Markdown",
         ),
         reference_text: str = Input(
-            description="What to find on the page; needed for Locate Object by Reference, and for that task alone.",
+            description="For Locate Object by Reference: what to find on the page. For Read Region: the box to read, x1,y1,x2,y2 in pixels of the page. Empty for the other tasks.",  # noqa: E501
             default="",
         ),
         resolution_size: str = Input(
@@ -62,7 +67,7 @@ class Predictor(BasePredictor):
         ),
         model: str = Input(
             description="Which model reads the page; auto takes the first one this server was set up with.",
-            choices=["auto", "deepseek-ocr"],
+            choices=["auto", "deepseek-ocr", "dots.ocr", "dots.mocr"],
             default="auto",
         ),
         output_format: str = Input(

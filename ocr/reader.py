@@ -14,6 +14,7 @@ from ocr.answers import LayoutEvent
 from ocr.catalog import AUTO, MODELS, RESOLUTIONS, Request
 from ocr.errors import InputError, ModelError, SetupError, choices
 from ocr.layout import PARSERS, Elements
+from ocr.matching import select
 from ocr.settings import Settings
 from ocr.types import (
     Decoding,
@@ -120,6 +121,8 @@ class _Answer:
         self._parser = PARSERS[request.asked.layout](page_size, extent)
         self._page = MarkdownPage(number, lists_boxes=request.asked.lists_boxes)
         self._open = Elements()
+        self._asked, self._words = request.asked, request.words
+        self._held: list[LayoutEvent] = []  # where the answer is chosen from all elements at its end
         self.raw = ""
         self.markdown = ""
         self.elements: list[Element] = []
@@ -130,11 +133,16 @@ class _Answer:
         if text:
             self.raw += text
             yield Raw(text)
-        yield from self._understand(self._parser.feed(text))
+        events = self._parser.feed(text)
+        if self._asked.selects:
+            self._held.extend(events)
+        else:
+            yield from self._understand(events)
 
     def close(self) -> Iterator[PageEvent]:
         """What was held back: the answer is over."""
-        yield from self._understand(self._parser.close())
+        events: Iterable[LayoutEvent] = [*self._held, *self._parser.close()]
+        yield from self._understand(select(events, self._words) if self._asked.selects else events)
         yield from self._show(self._page.close())
         yield from self._keep(self._open.close())
 
