@@ -1,16 +1,22 @@
-"""What the tests share: tiny checkpoints, made once, and the reference pages where they are at hand."""
+"""What tests share: tiny checkpoints, made once; the reference pages where they are at hand; a hub to fetch from."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch; servers that tests start inherit it
 
 import pytest
 import torch
 
+import weights
 from ocr.deepseek import DeepSeekOCR, load
 from ocr.settings import Settings
 from tests.checkpoints import write_deepseek
+from tests.fetching import TINY, install_pget
+from tests.hub import Hub, serving
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
@@ -58,3 +64,49 @@ def real_weights(request: pytest.FixtureRequest) -> Path:
     if folder is None:
         pytest.skip("runs on real weights only: give --real-weights DIR")
     return folder
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Downloads without pauses, and without the proxies, settings and caches of whoever runs the tests.
+
+    PATH is a folder of the test's own: pget is on it where a test puts it there.
+    """
+    monkeypatch.setattr(weights, "RETRY_PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", {})  # which it would ask the real hub for
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "OCR_CHECKPOINTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def hub(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that serves the tiny checkpoint, the only one in the table."""
+    with serving(Hub()) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": TINY})
+        yield hub
+
+
+@pytest.fixture(params=["pget", "huggingface_hub"])
+def downloader(request: pytest.FixtureRequest, quick: None, tmp_path: Path) -> str:
+    """Which program downloads; a test with this runs once with each."""
+    if request.param == "pget":
+        install_pget(tmp_path / "bin")
+    return str(request.param)
+
+
+@pytest.fixture
+def root(quick: None, tmp_path: Path) -> Path:
+    """Where checkpoints go; it does not exist yet, and a blank in its path must not matter."""
+    return tmp_path / "check points"
+
+
+@pytest.fixture
+def no_huggingface_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it were not installed."""
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
