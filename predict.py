@@ -37,7 +37,7 @@ class Predictor(BasePredictor):
     def predict(
         self,
         image: Path = Input(
-            description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, PPM, JPEG 2000, AVIF)."
+            description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000, AVIF)."
         ),
         task_type: str = Input(
             description="What to do with the page. Convert to Markdown keeps headings, tables and formulas; Free OCR gives plain text; Locate Object by Reference finds what reference_text names. Not every model was trained for every task.",  # noqa: E501

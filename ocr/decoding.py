@@ -125,11 +125,11 @@ class RepetitionStop(_StopRule):
     """Ends a sequence whose last tokens are one block over and over.
 
     A block of p tokens, p up to `max_period`, has repeated for too long once its repetitions fill `tokens` tokens and
-    number at least `times`. Empty table cells, which the n-gram ban lets through, and leader dots end here; a table
-    with a hundred empty cells does not. A step costs `max_period` comparisons.
+    number at least `times`. Empty table cells, which the n-gram ban lets through, and leader dots end here; an empty
+    form of 20 rows by 10 cells does not. A step costs `max_period` comparisons.
     """
 
-    def __init__(self, max_period: int = 128, tokens: int = 400, times: int = 6) -> None:
+    def __init__(self, max_period: int = 128, tokens: int = 600, times: int = 6) -> None:
         self.max_period = max_period
         self.tokens = tokens
         self.times = times

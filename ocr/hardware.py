@@ -21,7 +21,7 @@ class Hardware:
 
     device: torch.device
     dtype: torch.dtype
-    attention: str  # of the language model; vision has a position bias that flash attention cannot take
+    attention: str  # of the language model; what vision runs on is the engine's to say
 
     def __str__(self) -> str:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}"

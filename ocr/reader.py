@@ -145,6 +145,8 @@ class _Answer:
         yield from self._understand(select(events, self._words) if self._asked.selects else events)
         yield from self._show(self._page.close())
         yield from self._keep(self._open.close())
+        if self._asked.selects and not self.elements:
+            self.problems.append(f"Nothing on the page matches {self._words!r}.")
 
     def _understand(self, events: Iterable[LayoutEvent]) -> Iterator[PageEvent]:
         for event in events:

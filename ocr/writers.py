@@ -20,8 +20,8 @@ class MarkdownPage:
     """One page's layout events as pieces of markdown, each final as it stands.
 
     Marks and boxes are gone, elements stand apart by one blank line, pictures are links to their crops, formulas are
-    `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` each element ends in its place,
-    `[x1, y1, x2, y2]` in whole page pixels.
+    `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` nothing is left out, and each
+    element ends in its place, `[x1, y1, x2, y2]` in whole page pixels.
     """
 
     def __init__(self, page: int, *, lists_boxes: bool = False) -> None:
@@ -40,7 +40,7 @@ class MarkdownPage:
         if isinstance(event, Element):
             return self.close() + self._open(event)
         kind = self._element.type if self._element else "text"
-        if kind in LEFT_OUT:
+        if kind in LEFT_OUT and not self._lists_boxes:
             return ""
         if kind == "formula":
             self._formula += event.text
@@ -54,7 +54,7 @@ class MarkdownPage:
         """The markdown held back so far: the element that was open is over."""
         out = self._show(self._half) + self._show(framed(self._formula))
         element, self._element = self._element, None
-        if element is not None and element.bbox is not None and self._lists_boxes and element.type not in LEFT_OUT:
+        if element is not None and element.bbox is not None and self._lists_boxes:
             place = str([round(side) for side in element.bbox])
             self._gap = " " if self._said else self._gap
             out += self._show(place if self._said else f"{element.label} {place}".lstrip())

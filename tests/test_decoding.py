@@ -86,14 +86,14 @@ def repeats_until(block: Sequence[int], limit: int = 5000) -> int | None:
 
 
 def test_endless_blocks_end_the_page() -> None:
-    assert repeats_until([7]) == 400
-    assert repeats_until([1, 2]) == 400  # empty cells: <td></td>, which the n-gram ban lets through
-    assert repeats_until(range(100)) == 600
+    assert repeats_until([7]) == 600
+    assert repeats_until([1, 2]) == 600  # empty cells: <td></td>, which the n-gram ban lets through
+    assert repeats_until(range(110)) == 660
     assert repeats_until(range(129)) is None  # longer blocks are for the n-gram ban and the budget
 
 
 def test_a_long_table_of_empty_cells_is_no_endless_repetition() -> None:
-    row = [5, *[1, 2] * 8, 6]
+    row = [5, *[1, 2] * 10, 6]
     assert repeats_until(row * 20, limit=len(row) * 20) is None
 
 

@@ -13,7 +13,6 @@ from ocr.images import open_image
 from ocr.layout import PARSERS
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared
-from tests.checkpoints_dots import GOLDEN
 from tests.gathered import gather
 
 SEEN = (1708, 2240)  # px, width and height in which the boxes below are
@@ -40,11 +39,11 @@ def apart(ours: Box | None, theirs: Box) -> float:
     return max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path) -> None:
+def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, shared: Path) -> None:
     folder = real_weights / "dots.ocr"
     if not folder.is_dir():
         pytest.skip(f"{real_weights} has no folder dots.ocr")
-    image = open_image(GOLDEN / "paper_page_1700x2250.jpg", max_pixels=10**8, max_file_mb=100)
+    image = open_image((shared / "images" / "paper_page_1700x2250.jpg").read_bytes(), max_pixels=10**8)
     request = Request(model="dots.ocr")
     page = PageInput(image, request.asked, request.words, RESOLUTIONS[request.resolution])
     prepared, *pieces = dots.load(folder, Settings()).read([page], Decoding(max_new_tokens=8192))

@@ -73,10 +73,13 @@ def test_where_the_places_are_the_answer_they_are_shown() -> None:
         Element("text", "", (10.4, 20, 30.6, 40)),
         Text("Total"),
         Element("picture", "Picture", (1, 2, 3, 4)),
+        Element("header", "Page-header", (5, 6, 7, 8)),
         Element("text", ""),
         Text("nowhere"),
     ]
-    assert markdown(events, lists_boxes=True) == "Total [10, 20, 31, 40]\n\nPicture [1, 2, 3, 4]\n\nnowhere"
+    assert markdown(events, lists_boxes=True) == (
+        "Total [10, 20, 31, 40]\n\nPicture [1, 2, 3, 4]\n\nPage-header [5, 6, 7, 8]\n\nnowhere"
+    )
 
 
 def test_the_text_does_not_wait_for_the_end_of_its_element() -> None:
