@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-from ocr.types import Decoding, FinishReason, Piece
+from ocr.errors import ModelError
+from ocr.types import Decoding, FinishReason, PageInput, Piece
 
 
 class TokenRule(Protocol):
@@ -317,6 +318,32 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
             larger[:, :, :length] = buffer[:, :, :length]
             grown.append(larger)
         self._buffers = tuple(grown)
+
+
+@torch.inference_mode()
+def merged_embeddings(model: Any, ids: Sequence[int], features: Tensor, image_token: int) -> Tensor:
+    """The embeddings of these ids, (tokens, hidden), with the features (image tokens, hidden) at each image token.
+
+    Raises ModelError unless there are as many features as image tokens: one too few would shift all that follow.
+    """
+    all_ids = torch.tensor(ids, device=model.device)
+    embeds: Tensor = model.get_input_embeddings()(all_ids)
+    is_image = all_ids == image_token
+    if int(is_image.sum()) != len(features):
+        raise ModelError(f"The image has {len(features)} features for {int(is_image.sum())} tokens in the prompt.")
+    embeds[is_image] = features
+    return embeds
+
+
+def shared_sampler(pages: Sequence[PageInput], decoding: Decoding) -> Sampler:
+    """The sampler for pages decoded together: at the caller's temperature, or at their prompts' own.
+
+    Raises ValueError for prompts of different temperatures, which cannot be decoded together.
+    """
+    temperatures = {decoding.temperature or page.prompt.temperature for page in pages}
+    if len(temperatures) > 1:
+        raise ValueError(f"pages decoded together have one temperature, not {sorted(temperatures)}")
+    return sampler(temperatures.pop(), decoding.seed)
 
 
 class TextStream:

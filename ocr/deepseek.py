@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 
 from ocr.catalog import fill
-from ocr.decoding import NgramBan, TokenRule, common_rules, decode, read_text, sampler
+from ocr.decoding import NgramBan, TokenRule, common_rules, decode, merged_embeddings, read_text, shared_sampler
 from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
 from ocr.images import Pixels, Views, square_views
@@ -166,7 +166,7 @@ class DeepSeekOCR:
             yield Prepared(index, len(page.ids), page.image_tokens, EXTENT)
         prompts = [self.embed(page) for page in ready]
         rules = [self._rules(decoding, page, started) for page in ready]
-        steps = decode(self.model, prompts, rules, sampler(decoding.temperature, decoding.seed))
+        steps = decode(self.model, prompts, rules, shared_sampler(pages, decoding))
         yield from read_text(steps, self._decode_ids, len(pages))
 
     def prepare(self, page: PageInput) -> _Page:
@@ -195,16 +195,9 @@ class DeepSeekOCR:
         tiles = normalise(views.tiles) if views.tiles else None
         return self.merge(page.ids, self.image_features(normalise([views.whole]), tiles, views.rows))
 
-    @torch.inference_mode()
     def merge(self, ids: Sequence[int], features: Tensor) -> Tensor:
         """The embeddings of these ids, (tokens, hidden), with the features (image tokens, hidden) at each <image>."""
-        ids_ = torch.tensor(ids, device=self.model.device)
-        embeds: Tensor = self.model.get_input_embeddings()(ids_)
-        is_image = ids_ == self._image
-        if int(is_image.sum()) != len(features):
-            raise AssertionError(f"{len(features)} features for {int(is_image.sum())} image tokens")
-        embeds[is_image] = features
-        return embeds
+        return merged_embeddings(self.model, ids, features, self._image)
 
     @torch.inference_mode()
     def image_features(self, whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:

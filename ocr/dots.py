@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.catalog import fill
-from ocr.decoding import TokenRule, common_rules, decode, read_text, sampler
+from ocr.decoding import TokenRule, common_rules, decode, merged_embeddings, read_text, shared_sampler
 from ocr.dots_vision import Grid, VisionShape, VisionTower
-from ocr.errors import InputError, ModelError, SetupError
+from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
 from ocr.images import PatchRules, patch_rows, resized_size
 from ocr.layout import PARSERS
@@ -166,15 +166,12 @@ class DotsOCR:
     def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
         """Decode pages together; see `ocr.types.Engine`. Their prompts must have one temperature."""
         started = time.monotonic()
-        temperatures = {decoding.temperature or page.prompt.temperature for page in pages}
-        if len(temperatures) > 1:
-            raise ValueError(f"pages decoded together have one temperature, not {sorted(temperatures)}")
         ready = [self.prepare(page) for page in pages]
         for index, page in enumerate(ready):
             yield Prepared(index, len(page.ids), page.image_tokens, page.size)
         prompts = [self.embed(page) for page in ready]
         rules = [self._rules(decoding, page, started) for page in ready]
-        steps = decode(self.model, prompts, rules, sampler(temperatures.pop(), decoding.seed))
+        steps = decode(self.model, prompts, rules, shared_sampler(pages, decoding))
         yield from read_text(steps, self._decode_ids, len(pages))
 
     def prepare(self, page: PageInput) -> _Page:
@@ -212,20 +209,9 @@ class DotsOCR:
         rows = torch.from_numpy(patch_rows(page.image, page.size, self.rules))
         return self.merge(page.ids, rows, [page.grid])
 
-    @torch.inference_mode()
     def merge(self, ids: Sequence[int], rows: Tensor, grids: Sequence[Grid]) -> Tensor:
-        """The embeddings of these ids, (tokens, hidden), with the features of the images at each `<|imgpad|>`.
-
-        Raises ModelError unless there are as many features as such tokens.
-        """
-        features = self.image_features(rows, grids)
-        ids_ = torch.tensor(ids, device=self.model.device)
-        embeds: Tensor = self.model.get_input_embeddings()(ids_)
-        is_image = ids_ == self._image
-        if int(is_image.sum()) != len(features):
-            raise ModelError(f"The image has {len(features)} features for {int(is_image.sum())} tokens in the prompt.")
-        embeds[is_image] = features
-        return embeds
+        """The embeddings of these ids, (tokens, hidden), with the features of the images at each `<|imgpad|>`."""
+        return merged_embeddings(self.model, ids, self.image_features(rows, grids), self._image)
 
     @torch.inference_mode()
     def image_features(self, rows: Tensor, grids: Sequence[Grid]) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ocr import dots
+from ocr import decoding, dots
 from ocr.catalog import MODELS, RESOLUTIONS, Request
 from ocr.errors import InputError, ModelError
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared, Prompt, Resolution
@@ -198,8 +198,10 @@ def test_a_prompt_s_own_temperature_holds_unless_the_caller_gives_one(
     engine: dots.DotsOCR, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []
-    real = dots.sampler
-    monkeypatch.setattr(dots, "sampler", lambda temperature, seed: asked.append(temperature) or real(temperature, seed))
+    real = decoding.sampler
+    monkeypatch.setattr(
+        decoding, "sampler", lambda temperature, seed: asked.append(temperature) or real(temperature, seed)
+    )
     svg = MODELS["dots.mocr"].tasks["Image to SVG"]
     for given, prompt in ((0.0, svg), (0.3, svg), (0.0, Prompt("x"))):
         list(engine.read([page(prompt=prompt)], Decoding(max_new_tokens=1, temperature=given)))

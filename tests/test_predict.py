@@ -18,6 +18,8 @@ from ocr.schema import openapi
 from ocr.types import MAX_NEW_TOKENS, Decoding
 from ocr.writers import WRITERS
 from predict import Predictor
+from tests.checkpoints import write_deepseek
+from tests.checkpoints_dots import write_dots
 from tests.pictures import encoded, page
 
 INPUTS = openapi(Path("predict.py").read_text())["components"]["schemas"]
@@ -111,10 +113,45 @@ def test_the_metrics_are_recorded(predict: Callable[..., tuple[str, dict[str, An
     assert all(metrics[name] > 0 for name in times)
 
 
+def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto is the first of OCR_MODELS; a model that setup did not load is loaded when it is first asked for."""
+    write_deepseek(tmp_path / "deepseek-ocr")
+    write_dots(tmp_path / "dots.ocr")
+    upload = tmp_path / "upload.png"
+    upload.write_bytes(encoded(page()))
+    for name, value in {
+        "CHECKPOINTS": str(tmp_path),
+        "MODELS": "dots.ocr",
+        "DEVICE": "cpu",
+        "DTYPE": "float32",
+    }.items():
+        monkeypatch.setenv(f"OCR_{name}", value)
+    predictor = Predictor()
+    predictor.record_metric = lambda name, value, mode="replace": None
+    predictor.setup()
+    assert set(predictor.reader._engines) == {"dots.ocr"}
+
+    def read(**inputs: Any) -> dict[str, Any]:
+        given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 4, "output_format": "json", **inputs}
+        (result,) = json.loads("".join(predictor.predict(image=cog.Path(upload), **given)))["pages"]
+        return result
+
+    assert read()["model"] == "dots.ocr"
+    assert read(model="deepseek-ocr")["model"] == "deepseek-ocr"
+    assert set(predictor.reader._engines) == {"dots.ocr", "deepseek-ocr"}
+    assert read(task_type="Read Region", reference_text="10,10,100,50")["model"] == "dots.ocr"
+    with pytest.raises(InputError, match=r"dots\.ocr was not trained for 'Parse Figure'; its tasks are: .*Read Region"):
+        read(task_type="Parse Figure")
+    with pytest.raises(InputError, match="0 <= x1 < x2 <= 200"):
+        read(task_type="Read Region", reference_text="10,10,1000,50")
+    with pytest.raises(SetupError, match=r"fetch dots\.mocr"):
+        read(model="dots.mocr")
+
+
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ({"model": "gpt"}, ["'gpt'", "auto, deepseek-ocr"]),
+        ({"model": "gpt"}, ["'gpt'", "auto, deepseek-ocr, dots.ocr"]),
         ({"task_type": "OCR"}, ["'OCR'", "Free OCR"]),
         ({"resolution_size": "Huge"}, ["'Huge'", "Tiny"]),
         ({"output_format": "html"}, ["'html'", "markdown, json, raw"]),
