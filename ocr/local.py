@@ -243,9 +243,15 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _terminated(number: int, _frame: object) -> None:
+    """End in order when the system asks for it, so that no server is left behind."""
+    sys.exit(128 + number)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0 for success, 1 for a failed prediction or setup, 2 for wrong usage, 130 for Ctrl-C."""
+    """Exit status 0 for success, 1 for a failed prediction or setup, 2 for wrong input, 130 for Ctrl-C."""
     arguments = _arguments(argv)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         arguments.run(arguments)
     except InputError as error:

@@ -5,6 +5,10 @@ import contextlib
 import http.server
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +20,7 @@ import pytest
 from httpx_sse import ServerSentEvent, connect_sse
 
 from ocr.errors import SetupError
-from ocr.local import LocalServer, main
+from ocr.local import LocalServer, free_port, main
 from tests.pictures import encoded, page
 
 PNG = encoded(page())
@@ -225,3 +229,17 @@ def test_a_prediction_from_the_command_line(
 def test_a_server_without_weights_names_the_command_that_mends_it(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"python weights.py fetch deepseek-ocr"):
         LocalServer(env={"OCR_CHECKPOINTS": str(tmp_path), "OCR_MODELS": ""}, log=io.StringIO()).__enter__()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_served_server_ends_with_its_command(checkpoints: Path, number: signal.Signals) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "ocr.local", "serve", "--port", str(port)]
+    env = {**os.environ, "OCR_CHECKPOINTS": str(checkpoints), "OCR_DEVICE": "cpu", "OCR_DTYPE": "float32"}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(f"http://127.0.0.1:{port}/predictions" in line for line in process.stderr)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 128 + number
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/health-check")
