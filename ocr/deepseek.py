@@ -15,11 +15,12 @@ from torch import Tensor
 from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 
 from ocr.catalog import fill
-from ocr.decoding import NgramBan, TokenRule, common_rules, decode, merged_embeddings, read_text, shared_sampler
+from ocr.decoding import decode, merged_embeddings, read_text, shared_sampler
 from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
 from ocr.images import Pixels, Views, square_views
 from ocr.loading import load_model, load_tokenizer, read_json, token_id
+from ocr.rules import NgramBan, TokenRule, common_rules
 from ocr.settings import Settings
 from ocr.types import Decoding, PageInput, Piece, Prepared
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.catalog import fill
-from ocr.decoding import TokenRule, common_rules, decode, merged_embeddings, read_text, shared_sampler
+from ocr.decoding import decode, merged_embeddings, read_text, shared_sampler
 from ocr.dots_vision import Grid, VisionShape, VisionTower
 from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
@@ -23,6 +23,7 @@ from ocr.images import PatchRules, patch_rows, resized_size
 from ocr.layout import PARSERS
 from ocr.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.repetition import RepeatedElements
+from ocr.rules import TokenRule, common_rules
 from ocr.settings import Settings
 from ocr.types import Decoding, PageInput, Piece, Prepared
 

@@ -3,8 +3,9 @@ tokens repeat exactly. Knows any parser of answers, and no engine."""
 
 from collections.abc import Callable, Collection, Sequence
 
-from ocr.decoding import RepetitionStop, TextStream
+from ocr.decoding import TextStream
 from ocr.layout import Elements, Parser
+from ocr.rules import RepetitionStop
 from ocr.types import Element, FinishReason
 
 PERIOD = 8  # elements; longest cycle that is looked for

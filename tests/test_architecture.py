@@ -14,7 +14,7 @@ LAYERS = (
     ("errors",),
     ("types",),
     ("catalog",),
-    ("settings",),
+    ("settings", "rules"),
     ("answers", "images", "json_text", "decoding", "hardware"),
     ("layout_json", "scene_text", "documents", "loading", "dots_vision"),
     ("layout",),

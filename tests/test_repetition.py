@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from bench.shapes_dots import stand_in_tokenizer
-from ocr.decoding import Budget, RepetitionStop, decode, read_text
+from ocr.decoding import decode, read_text
 from ocr.layout import PARSERS
 from ocr.repetition import RepeatedElements
+from ocr.rules import Budget, RepetitionStop
 from ocr.types import FinishReason
 from tests.gathered import gather
 
