@@ -1,6 +1,7 @@
 """Pictures that tests make: the reference's noise pages, and small plain ones."""
 
 import io
+import struct
 import zlib
 from typing import Any
 
@@ -48,3 +49,13 @@ def encoded(image: Image.Image, format_: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, format_, **options)
     return file.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it is this large and holds no pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")

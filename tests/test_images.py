@@ -1,6 +1,5 @@
 """Bytes to pages, pages to pixels: equal to the reference to the last bit, and clear about what cannot be read."""
 
-import struct
 import zlib
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ocr.deepseek import image_token_count, normalise
 from ocr.errors import InputError
 from ocr.images import open_image, read_bytes, square_views, tile_grid, to_rgb
 from tests.checkpoints import GOLDEN
-from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page
+from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
 
 PIXELS = np.load(GOLDEN / "deepseek" / "preprocess_upstream.npz")
 TILES = np.load(GOLDEN / "deepseek" / "tiles_upstream.npz")
@@ -112,16 +111,6 @@ def test_the_first_frame_of_several_is_read(format_: str) -> None:
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], format_, save_all=True, append_images=frames[1:])
     assert read(data).getpixel((5, 5)) == (255, 0, 0)
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it is this large and holds no pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,11 @@ from typing import Any
 import httpx
 import pytest
 from httpx_sse import ServerSentEvent, connect_sse
+from PIL import Image
 
 from ocr.errors import SetupError
 from ocr.local import LocalServer, free_port, main
-from tests.pictures import encoded, page
+from tests.pictures import encoded, page, png_header
 
 PNG = encoded(page())
 
@@ -145,6 +146,9 @@ def test_a_missing_image_is_refused(client: httpx.Client) -> None:
         ({"image": data_url(PNG[:100])}, "damaged or incomplete"),
         ({"image": data_url(b"hello", "text/plain")}, "not an image"),
         ({"image": data_url(b"")}, "0 bytes"),
+        ({"image": data_url(encoded(Image.new("L", (1, 1))))}, "1 x 1 pixels"),
+        ({"image": data_url(png_header(30_000, 30_000))}, "30000 x 30000 = 900,000,000 pixels; at most 200,000,000"),
+        ({"image": data_url(b"%PDF-1.7", "application/pdf")}, "PDF is damaged"),
         ({"image": "/etc/hostname"}, "paths are not opened"),
         ({"image": "file:///etc/hostname"}, "paths are not opened"),
         ({"task_type": "Locate Object by Reference"}, "needs reference_text"),
@@ -157,6 +161,15 @@ def test_what_cannot_be_read_fails_with_its_sentence(
     assert answer["status"] == "failed"
     assert message in answer["error"]
     wait_for(server, {"READY"}, seconds=1)
+
+
+@pytest.mark.parametrize("format_", ["GIF", "TIFF", "PDF"])
+def test_other_formats_than_png_are_read(client: httpx.Client, format_: str) -> None:
+    frames = [page(), page(300, 200)]
+    data = encoded(frames[0], format_, save_all=True, append_images=frames[1:])
+    answer = predict(client, image=data_url(data, "application/octet-stream"), max_new_tokens=2)
+    assert answer["status"] == "succeeded"
+    assert answer["metrics"]["pages"] == (2 if format_ == "PDF" else 1)
 
 
 def test_an_image_at_a_url_is_fetched_and_read(client: httpx.Client) -> None:
