@@ -1,0 +1,70 @@
+"""What `auto` picks on which machine; the machines are pretended where this is none of them."""
+
+import importlib.util
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ocr import hardware
+from ocr.errors import SetupError
+from ocr.hardware import choose_hardware
+from ocr.settings import Settings
+
+Machine = Callable[..., None]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Pretend a machine: with a GPU of this capability or none, with flash-attn or without."""
+
+    def pretend(*, capability: tuple[int, int] | None = None, has_flash: bool = True, bf16: bool = True) -> None:
+        found = importlib.util.find_spec
+        spec = SimpleNamespace() if has_flash else None
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "flash_attn" else found(name))
+        monkeypatch.setattr(hardware, "_is_bfloat16_faster", lambda: bf16)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("pretended", "chosen"),
+    [
+        ({"capability": (9, 0)}, "cuda, bfloat16, flash_attention_2"),
+        ({"capability": (8, 0)}, "cuda, bfloat16, flash_attention_2"),
+        ({"capability": (8, 0), "has_flash": False}, "cuda, bfloat16, sdpa"),
+        ({"capability": (7, 5)}, "cuda, float16, sdpa"),
+        ({}, "cpu, bfloat16, sdpa"),
+        ({"bf16": False}, "cpu, float32, sdpa"),
+    ],
+)
+def test_auto_picks_the_best_the_machine_can_do(machine: Machine, pretended: dict[str, object], chosen: str) -> None:
+    machine(**pretended)
+    assert str(choose_hardware(Settings())) == chosen
+
+
+def test_what_is_asked_for_is_taken(machine: Machine) -> None:
+    machine(capability=(9, 0))
+    assert str(choose_hardware(Settings(device="cpu", dtype="float16", attention="eager"))) == "cpu, float16, eager"
+    assert str(choose_hardware(Settings(dtype="float32"))) == "cuda, float32, sdpa"  # flash-attn has no float32
+
+
+@pytest.mark.parametrize(
+    ("pretended", "settings", "words"),
+    [
+        ({}, Settings(device="cuda"), "torch sees no CUDA device here; use auto or cpu"),
+        ({}, Settings(attention="flash_attention_2"), "needs a CUDA device; use auto or sdpa"),
+        ({"capability": (7, 5)}, Settings(attention="flash_attention_2"), "Ampere generation or newer"),
+        ({"capability": (8, 0), "has_flash": False}, Settings(attention="flash_attention_2"), "not installed"),
+        ({"capability": (8, 0)}, Settings(attention="flash_attention_2", dtype="float32"), "not float32"),
+    ],
+)
+def test_what_the_machine_cannot_do_is_refused(
+    machine: Machine, pretended: dict[str, object], settings: Settings, words: str
+) -> None:
+    machine(**pretended)
+    with pytest.raises(SetupError, match=words):
+        choose_hardware(settings)
