@@ -30,7 +30,7 @@ def load_model(
     started = time.monotonic()
     transformers_logging.disable_progress_bar()  # in a server's log it is noise
     try:
-        with _freed_memory_goes_back():
+        with freed_memory_goes_back():
             model, report = model_class.from_pretrained(
                 None,
                 config=config,
@@ -50,24 +50,27 @@ def load_model(
     return model
 
 
-M_MMAP_THRESHOLD = -3  # from malloc.h: allocations above this size are given back to the system when they are freed
+# Parameters of glibc's mallopt, from malloc.h, in bytes: memory above the end of the heap that is given back, and the
+# size from which an allocation has pages of its own, which are given back when it is freed.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @contextmanager
-def _freed_memory_goes_back() -> Iterator[None]:
-    """Within the block, tensors that are freed leave the process's memory at once.
+def freed_memory_goes_back() -> Iterator[None]:
+    """Within the block, tensors that are freed leave the process's memory at once; after it, freed memory is kept.
 
-    A layer's 192 expert matrices are read one by one and stacked; in glibc's arenas their places stay with the process.
-    Measured at full size in bf16: a peak of 10.5 GB without this, 7.2 GB with it. Other C libraries are left alone.
+    While loading, a layer's 192 expert matrices are read one by one and stacked, and their places would stay with the
+    process: a peak of 10.5 GB at full size in bf16, against 7.2 GB. While reading pages it is the other way round: an
+    attention bias of 400 MB comes and goes with each global layer, and fresh pages for it cost a fifth of the vision
+    encoder's time (bench/memory_reuse.py). Other C libraries than glibc are left alone.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 2**20)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", lambda _parameter, _value: None)
+    mallopt(M_MMAP_THRESHOLD, 2**20)
     try:
         yield
     finally:
-        if mallopt is not None:
-            mallopt(M_MMAP_THRESHOLD, 2**25)  # where glibc's own adjustment ends: fresh pages for each tensor are slow
+        mallopt(M_MMAP_THRESHOLD, 2**30)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
