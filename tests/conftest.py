@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch; servers that tests start inherit it
 
+import hypothesis
 import pytest
 import torch
 
@@ -17,6 +18,9 @@ from ocr.settings import Settings
 from tests.checkpoints import write_deepseek
 from tests.fetching import TINY, install_pget
 from tests.hub import Hub, serving
+
+hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr.json_text import unescape
@@ -62,7 +62,6 @@ PARTS = [r"\frac{1}{2}", r"\times ", r"\nabla f", r"\begin{array}{c} ", r"\beta"
 FORMULAS = st.lists(st.sampled_from(PARTS), min_size=1).map("".join)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(FORMULAS)
 def test_a_formula_comes_back_whether_or_not_its_backslashes_are_doubled(formula: str) -> None:
     assert unescape(json.dumps(formula)[1:-1], is_math=True) == formula
@@ -75,14 +74,12 @@ WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
 PROSE = st.lists(WORDS, max_size=5).map("\n\n  ".join)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(PROSE)
 def test_prose_comes_back_as_it_was(text: str) -> None:
     for ascii_only in (True, False):
         assert unescape(json.dumps(text, ensure_ascii=ascii_only)[1:-1], is_math=False) == text
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(), st.booleans())
 def test_any_string_has_a_meaning(inside: str, is_math: bool) -> None:
     unescape(inside, is_math).encode("utf-8")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr.answers import LayoutEvent
@@ -242,7 +242,6 @@ def written(elements: Sequence[dict[str, Any]], ascii_only: bool) -> Iterator[tu
     yield "]", len(elements)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.data(), LISTS, st.booleans())
 def test_every_element_that_is_whole_before_a_cut_comes_out_once_in_order(
     data: st.DataObject, elements: list[dict[str, Any]], ascii_only: bool
@@ -262,7 +261,6 @@ def test_every_element_that_is_whole_before_a_cut_comes_out_once_in_order(
 SIGNS = st.text(st.sampled_from('{}[]",:\\ \n`a1"bbox"'))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.data(), LISTS, st.one_of(st.text(), SIGNS))
 def test_how_the_text_is_cut_into_chunks_changes_nothing(
     data: st.DataObject, elements: list[dict[str, Any]], noise: str
@@ -282,7 +280,6 @@ def said(events: Sequence[LayoutEvent]) -> tuple[str, tuple[Element, ...]]:
 PARTS = st.lists(st.sampled_from(['{"bbox": [', '"category": "Text"', '"text": "', "}", "]", '",', "```json\n", "\\"]))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.one_of(st.text(), SIGNS, PARTS.map("".join)), st.data())
 def test_any_text_at_all_is_taken(text: str, data: st.DataObject) -> None:
     events, _ = parsed(data.draw(chunked(text)))

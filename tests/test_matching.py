@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr.matching import best_matches, select
@@ -76,7 +76,6 @@ def test_an_element_without_text_never_matches() -> None:
 WORDS = st.text(st.characters(exclude_characters="<>"))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(WORDS.filter(str.strip), WORDS, WORDS)
 def test_a_text_that_holds_the_reference_matches(reference: str, before: str, after: str) -> None:
     text = f"{before} {reference} {after}"

@@ -1,6 +1,6 @@
 """dots.mocr's answers on the text in a scene."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr.layout import PARSERS
@@ -54,7 +54,6 @@ def test_a_place_that_is_cut_off_is_reported() -> None:
     assert (elements, problems) == (FOUND, ["The answer breaks off inside a place: '(10, 10), (50, 1'"])
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.one_of(st.text(), st.text(st.sampled_from("(1, )\n a-."))), st.integers(1, 9))
 def test_any_text_at_all_is_taken(text: str, size: int) -> None:
     read(text, size)
