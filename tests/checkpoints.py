@@ -118,9 +118,17 @@ def write_deepseek(
     tensors: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Path:
     """A tiny DeepSeek-OCR checkpoint with the golden weights, or with the tensors given."""
-    folder.mkdir(parents=True, exist_ok=True)
     if tensors is None:
         tensors = {name: seeded(name, shape) for name, shape in deepseek_shapes().items()}
+    write_weights(folder, tensors)
+    (folder / "config.json").write_text(json.dumps(config))
+    byte_tokenizer().save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def write_weights(folder: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    """These tensors as one shard with its index, in a folder that is made for them."""
+    folder.mkdir(parents=True, exist_ok=True)
     shard = "model-00001-of-000001.safetensors"
     save_file(dict(tensors), folder / shard, metadata={"format": "pt"})
     index = {
@@ -128,6 +136,3 @@ def write_deepseek(
         "weight_map": dict.fromkeys(tensors, shard),
     }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    (folder / "config.json").write_text(json.dumps(config))
-    byte_tokenizer().save(str(folder / "tokenizer.json"))
-    return folder

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from bench.shapes_dots import PREPROCESSOR, stand_in_tokenizer
 from ocr.settings import Settings
+from tests.checkpoints import write_weights
 
 FLOAT32 = Settings(device="cpu", dtype="float32", attention="sdpa")
 GOLDEN = Path(__file__).parent / "golden" / "dots"
@@ -54,15 +54,7 @@ def write_dots(
     special_ids: Mapping[str, int] = SPECIAL_IDS,
 ) -> Path:
     """A tiny dots.ocr checkpoint with the golden weights, or with what is given in place of its parts."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = golden_tensors() if tensors is None else tensors
-    shard = "model-00001-of-000001.safetensors"
-    save_file(dict(tensors), folder / shard, metadata={"format": "pt"})
-    index = {
-        "metadata": {"total_size": sum(tensor.nbytes for tensor in tensors.values())},
-        "weight_map": dict.fromkeys(tensors, shard),
-    }
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    write_weights(folder, golden_tensors() if tensors is None else tensors)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     stand_in_tokenizer(int(config["vocab_size"]), special_ids).save(str(folder / "tokenizer.json"))
