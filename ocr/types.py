@@ -19,10 +19,12 @@ class FinishReason(StrEnum):
     """Why a page ended, best first: the finish reason of a document is the last in this order of its pages'."""
 
     STOP = "stop"  # the model said it was done
+    BLANK = "blank"  # there is nothing on the page, so no model was asked
     LENGTH = "length"  # the token budget or the model's context was used up
     REPETITION = "repetition"  # the model had begun to repeat itself for ever
     DEADLINE = "deadline"  # the time for the page was used up
     CANCELLED = "cancelled"  # the caller no longer wants the answer
+    ERROR = "error"  # the page could not be read: PageResult.error says why
 
 
 def worst(reasons: Sequence[FinishReason]) -> FinishReason:
@@ -154,6 +156,8 @@ class PageResult:
     time_to_first_token: float  # s from the start of the page
     seconds: float  # s for the whole page
     problems: tuple[str, ...] = ()  # parts of the answer that could not be understood, one sentence each
+    retries: int = 0  # how often the page was read again after it had ended in repetition
+    error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
 
 
 @dataclass(frozen=True)
@@ -163,5 +167,13 @@ class Markdown:
     text: str
 
 
+@dataclass(frozen=True)
+class Retry:
+    """The page is read again from its beginning: what came of it so far does not count."""
+
+    page: int  # its number in the document, from 1
+    reason: FinishReason  # of the attempt that is given up
+
+
 # What reading a page yields: text as soon as it is certain, an element as soon as it is whole, the result at the end.
-PageEvent = Raw | Markdown | Element | PageResult
+PageEvent = Raw | Markdown | Element | Retry | PageResult
