@@ -12,7 +12,7 @@ from cog import BasePredictor, CancelationException, ConcatenateIterator, Input,
 
 import weights
 from ocr.catalog import Request
-from ocr.documents import read_pages
+from ocr.documents import open_document
 from ocr.errors import InputError
 from ocr.reader import Reader
 from ocr.settings import read_settings
@@ -80,8 +80,14 @@ class Predictor(BasePredictor):
             default="",
         ),
         pages: str = Input(
-            description="Which pages to read, for example 1-3,7; leave it empty for all. An image has one page.",
+            description="Which pages of a PDF or a TIFF to read, for example 1-3,7; leave it empty for all. Any other image has one page.",  # noqa: E501
             default="",
+        ),
+        dpi: int = Input(
+            description="How finely the pages of a PDF are drawn, in dots per inch; more than 200 helps with very small print alone. Images are read as they are.",  # noqa: E501
+            default=200,
+            ge=72,
+            le=600,
         ),
         max_new_tokens: int = Input(
             description="The most tokens of text a page may get. A page that needs more ends early, and its finish_reason says length.",  # noqa: E501
@@ -101,7 +107,7 @@ class Predictor(BasePredictor):
             prompt=prompt,
         )
         decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
-        document = read_pages(uploaded(image), pages, self.reader.settings)
+        document = open_document(uploaded(image), pages, self.reader.settings, dpi)
         writer = WRITERS[output_format]()
         results: list[PageResult] = []
         try:
@@ -113,6 +119,8 @@ class Predictor(BasePredictor):
         except CancelationException:
             self.record_metric("finish_reason", FinishReason.CANCELLED.value)
             raise
+        finally:
+            document.close()
         if text := writer.close():
             yield text
         for name, value in metrics(results).items():

@@ -1,85 +1,186 @@
-"""A file into numbered pages, one at a time. Knows no model; images come from `ocr.images`, PDFs are drawn here."""
+"""A file into numbered pages, one at a time. Knows no model; PDFs are drawn by `ocr.pdf`, images by `ocr.images`."""
 
 import contextlib
 import re
-from collections.abc import Generator, Iterator
+import stat
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO, Protocol
 
-import pypdfium2 as pdfium
 from PIL import Image
 
+from ocr import pdf
 from ocr.errors import InputError
-from ocr.images import check_size, open_image, read_bytes
+from ocr.images import decode, decoding, open_image
 from ocr.settings import Settings
 
 PDF_DPI = 200  # what dots.ocr's makers measured as best, and above the 144 of DeepSeek-OCR's
-POINTS_PER_INCH = 72  # a PDF's unit
-PDF_MARK, PDF_MARK_WITHIN = b"%PDF-", 1024  # bytes from the start, as readers of damaged files allow
+FRAMES_ARE_PAGES = ("TIFF",)  # the other image formats' frames are an animation
+MAX_FRAMES = 10_000  # of a TIFF, which keeps no count of them: each says where the next one is
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?")
 
+NumberedPage = tuple[int, Image.Image | InputError]  # its number from 1; upright and RGB, or why it cannot be read
 
-def read_pages(path: Path, selection: str, settings: Settings) -> Iterator[tuple[int, Image.Image]]:
-    """The selected pages of a document with their numbers from 1, each an upright RGB image.
 
-    A PDF is drawn page by page at 200 dpi, so that it takes the memory of one page however long it is; an image is one
-    page, and of a file with several frames the first is read. Raises InputError for a file or a selection that cannot
-    be read, before any page comes out, and for a page that cannot be drawn.
+def open_document(source: Path | bytes, selection: str, settings: Settings, dpi: int = PDF_DPI) -> "Document":
+    """The selected pages of a file, a PDF's drawn at `dpi`.
+
+    Each page of a PDF and each frame of a TIFF is a page; of any other image the first frame is the only one. Raises
+    InputError, before any page comes out, for a file, a selection or a dpi that cannot be read.
     """
-    data = read_bytes(path, settings.max_file_mb)
-    if PDF_MARK in data[:PDF_MARK_WITHIN]:
-        return _pdf_pages(data, selection, settings.max_pixels)
-    numbers = select_pages(selection, 1)
-    page = open_image(data, max_pixels=settings.max_pixels)
-    return ((number, page) for number in numbers)
+    if not pdf.MIN_DPI <= dpi <= pdf.MAX_DPI:
+        raise InputError(f"dpi is {dpi}; it must be from {pdf.MIN_DPI} to {pdf.MAX_DPI}.")
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(_open_file(source, settings.max_file_mb))
+        pages = opened.enter_context(contextlib.closing(_pages(file, dpi, settings.max_pixels)))
+        numbers = select_pages(selection, pages.count, settings.max_pages)
+        return Document(numbers, pages.draw, opened.pop_all())
 
 
-def _pdf_pages(data: bytes, selection: str, max_pixels: int) -> Iterator[tuple[int, Image.Image]]:
-    document = _open_pdf(data)
+class Document:
+    """An opened document. Iterating draws its selected pages, each when it is asked for, and closes it at the end.
+
+    A page that cannot be drawn comes as the InputError that says why, and the pages after it still come. None is kept,
+    so a document takes the memory of one page however long it is.
+    """
+
+    def __init__(
+        self, numbers: Sequence[int], draw: Callable[[int], Image.Image], opened: contextlib.ExitStack
+    ) -> None:
+        self.numbers = tuple(numbers)
+        self._left = deque(numbers)
+        self._draw = draw
+        self._opened = opened
+
+    def __iter__(self) -> Iterator[NumberedPage]:
+        with self:
+            while self._left:
+                number = self._left.popleft()
+                yield number, self._page(number)
+
+    def _page(self, number: int) -> Image.Image | InputError:
+        try:
+            return self._draw(number)
+        except InputError as error:
+            return InputError(str(error))  # the one that was raised holds on to what was drawn until then
+
+    def close(self) -> None:
+        """Close the file; no more pages come."""
+        self._left.clear()
+        self._opened.close()
+
+    def __enter__(self) -> "Document":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def _open_file(source: Path | bytes, max_file_mb: int) -> IO[bytes]:
+    """The source as an open file. Raises InputError for one that is not there or is too large, before it is read."""
+    if isinstance(source, bytes):
+        _check_file_size(len(source), max_file_mb)
+        file = tempfile.TemporaryFile()  # noqa: SIM115  a real file, which the process that draws PDFs can be handed
+        file.write(source)
+        return file
     try:
-        numbers = select_pages(selection, len(document))
-    except InputError:
-        document.close()
-        raise
-    return _drawn(document, numbers, max_pixels)
+        status = source.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe or a device might wait for ever
+            raise InputError(f"{str(source)!r} is no file.")
+        _check_file_size(status.st_size, max_file_mb)
+        return source.open("rb")
+    except OSError as error:
+        raise InputError(f"{str(source)!r} cannot be read: {error.strerror}.") from error
 
 
-def _open_pdf(data: bytes) -> pdfium.PdfDocument:
-    try:
-        document = pdfium.PdfDocument(data)
-    except pdfium.PdfiumError as error:
-        if error.err_code == pdfium.raw.FPDF_ERR_PASSWORD:
-            raise InputError("The PDF is protected with a password; send a copy without one.") from error
-        raise InputError(f"The PDF is damaged and cannot be opened: {error}") from error
-    if len(document) == 0:
-        document.close()
-        raise InputError("The PDF has no pages.")
-    return document
+def _check_file_size(size: int, max_file_mb: int) -> None:
+    if size > max_file_mb * 2**20:
+        raise InputError(
+            f"The file has {size / 2**20:.1f} MiB; at most {max_file_mb} are read. "
+            "Send a smaller one, or raise OCR_MAX_FILE_MB on the server."
+        )
 
 
-def _drawn(document: pdfium.PdfDocument, numbers: list[int], max_pixels: int) -> Generator[tuple[int, Image.Image]]:
-    with contextlib.closing(document):
-        for number in numbers:
-            yield number, _draw(document, number, max_pixels)
+class _Pages(Protocol):
+    """A file's pages, drawn one at a time in the way of its format."""
+
+    count: int
+
+    def draw(self, number: int) -> Image.Image:
+        """A page, from 1, upright and RGB. Raises InputError for one that cannot be read."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything but the file, which is its opener's to close."""
+        ...
 
 
-def _draw(document: pdfium.PdfDocument, number: int, max_pixels: int) -> Image.Image:
-    scale = PDF_DPI / POINTS_PER_INCH
-    try:
-        with contextlib.closing(document[number - 1]) as page:
-            width, height = page.get_size()
-            check_size((round(width * scale), round(height * scale)), max_pixels, f"Page {number} at {PDF_DPI} dpi")
-            image: Image.Image = page.render(scale=scale).to_pil().convert("RGB")
-    except pdfium.PdfiumError as error:
-        raise InputError(f"Page {number} of the PDF is damaged and cannot be drawn: {error}") from error
-    return image
+def _pages(file: IO[bytes], dpi: int, max_pixels: int) -> _Pages:
+    file.seek(0)
+    if pdf.MARK in file.read(pdf.MARK_WITHIN):
+        return pdf.Pdf(file, dpi=dpi, max_pixels=max_pixels)
+    image = open_image(file)
+    count = _count_frames(image) if image.format in FRAMES_ARE_PAGES else 1
+    return _Single(decode(image, max_pixels=max_pixels)) if count == 1 else _Frames(image, count, max_pixels)
 
 
-def select_pages(selection: str, count: int) -> list[int]:
+class _Single:
+    """An image of one page, decoded as it is opened: where that fails there is no document."""
+
+    count = 1
+
+    def __init__(self, page: Image.Image) -> None:
+        self._page = page
+
+    def draw(self, _number: int) -> Image.Image:
+        return self._page
+
+    def close(self) -> None:
+        pass
+
+
+class _Frames:
+    """An image file of several pages, each decoded when it is asked for."""
+
+    def __init__(self, image: Image.Image, count: int, max_pixels: int) -> None:
+        self.count = count
+        self._image = image
+        self._max_pixels = max_pixels
+
+    def draw(self, number: int) -> Image.Image:
+        what = f"Page {number}"
+        with decoding(what):
+            self._image.seek(number - 1)
+        return decode(self._image, max_pixels=self._max_pixels, what=what)
+
+    def close(self) -> None:
+        pass
+
+
+def _count_frames(image: Image.Image) -> int:
+    """How many frames an image file has; the first that cannot be reached counts, so that its loss is told."""
+    with decoding("The image"):
+        for frame in range(1, MAX_FRAMES + 1):
+            try:
+                image.seek(frame)
+            except EOFError:
+                image.seek(0)
+                return frame
+            except Exception:  # as from any decoder fed with damaged bytes
+                return frame + 1
+    raise InputError(f"The file has more than {MAX_FRAMES:,} pages; split it.")
+
+
+def select_pages(selection: str, count: int, most: int) -> list[int]:
     """The page numbers that a selection such as `1-3,7` names in a document of `count` pages, in order, each once.
 
-    An empty selection is all of them. Raises InputError that names the part which cannot be.
+    An empty selection is all of them. Raises InputError that names the part which cannot be, or which takes the
+    selection above `most` pages.
     """
     if not selection.strip():
+        _check_most(count, most, "The document has")
         return list(range(1, count + 1))
     chosen: set[int] = set()
     for part in selection.split(","):
@@ -91,4 +192,13 @@ def select_pages(selection: str, count: int) -> list[int]:
             has = "1 page" if count == 1 else f"pages 1 to {count}"
             raise InputError(f"pages is {selection!r}; {part.strip()!r} cannot be read: the document has {has}.")
         chosen.update(range(first, last + 1))
+        _check_most(len(chosen), most, f"pages is {selection!r}; up to {part.strip()!r} it selects")
     return sorted(chosen)
+
+
+def _check_most(number: int, most: int, what: str) -> None:
+    if number > most:
+        raise InputError(
+            f"{what} {number:,} pages; at most {most:,} are read in one request. "
+            f"Select fewer with pages, like 1-{most}, or raise OCR_MAX_PAGES on the server."
+        )

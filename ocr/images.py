@@ -1,10 +1,12 @@
 """Bytes to an upright RGB page within limits, and a page to the pixels a model sees. Knows no model and no torch."""
 
-import io
+import contextlib
 import math
+import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
 import numpy as np
 from einops import rearrange
@@ -23,61 +25,65 @@ WHITE = (255, 255, 255)
 GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
 
 
-def open_image(data: bytes, *, max_pixels: int) -> Image.Image:
-    """The first frame of an image file as an upright page, mode RGB, transparency on white.
-
-    Raises InputError for a file that is no image, is damaged, or exceeds a limit; the limits are checked before
-    anything is decoded.
-    """
-    if not data:
+def open_image(file: IO[bytes]) -> Image.Image:
+    """An image file, identified and not decoded. Raises InputError for a file that is none or is damaged."""
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
         raise InputError("The file is empty (0 bytes); send an image or a PDF.")
+    file.seek(0)
+    start = file.read(64)
+    file.seek(0)
     Image.MAX_IMAGE_PIXELS = None  # Pillow's fixed limit would come before ours, which the operator sets
+    try:
+        with decoding("The image"):
+            return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise InputError(
+            f"The file is not an image that can be read ({_looks_like(start, size)}); "
+            f"send a PDF or one of: {_formats()}."
+        ) from None
+
+
+def decode(image: Image.Image, *, max_pixels: int, what: str = "The image") -> Image.Image:
+    """The frame that an opened image file is at, as an upright page, mode RGB, transparency on white.
+
+    Raises InputError for one that is damaged or exceeds a limit; the limits are checked before it is decoded.
+    """
+    check_size(image.size, max_pixels, what)
+    with decoding(what):
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+@contextlib.contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """A block that decodes `what`: an error in it means that what was sent is damaged, and is an InputError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters here raises
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                check_size(image.size, max_pixels)
-                image.load()
-                return to_rgb(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError:
-        raise InputError(
-            f"The file is not an image that can be read ({_looks_like(data)}); send a PDF or one of: {_formats()}."
-        ) from None
-    except InputError:
+            yield
+    except (InputError, UnidentifiedImageError):
         raise
     except Exception as error:  # a decoder fed with damaged bytes may raise nearly anything
-        raise InputError(
-            f"The image is damaged or incomplete and cannot be decoded: {error}. Send it again."
-        ) from error
+        raise InputError(f"{what} is damaged or incomplete and cannot be decoded: {error}. Send it again.") from error
 
 
-def read_bytes(path: Path, max_file_mb: int) -> bytes:
-    """A file's content. Raises InputError for a file over the limit, before it is read."""
-    size = path.stat().st_size
-    if size > max_file_mb * 2**20:
-        raise InputError(
-            f"The file has {size / 2**20:.1f} MiB; at most {max_file_mb} are read. "
-            "Send a smaller one, or raise OCR_MAX_FILE_MB on the server."
-        )
-    return path.read_bytes()
-
-
-def check_size(size: tuple[int, int], max_pixels: int, what: str = "The image") -> None:
+def check_size(
+    size: tuple[int, int], max_pixels: int, what: str = "The image", advice: str = "Send a smaller one"
+) -> None:
     """Raise InputError for a page of this width and height in pixels that is too large or too small to be read."""
     width, height = size
     if width * height > max_pixels:
         raise InputError(
             f"{what} has {width} x {height} = {width * height:,} pixels; at most {max_pixels:,} are read. "
-            "Send a smaller one, or raise OCR_MAX_PIXELS on the server."
+            f"{advice}, or raise OCR_MAX_PIXELS on the server."
         )
     if min(size) < MIN_SIDE:
         raise InputError(f"{what} has {width} x {height} pixels; each side needs at least {MIN_SIDE} to hold a letter.")
 
 
-def _looks_like(data: bytes) -> str:
-    if data.lstrip()[:1] == b"<":
-        return "it is a web page, SVG or XML"
-    return f"{len(data):,} bytes"
+def _looks_like(start: bytes, size: int) -> str:
+    return "it is a web page, SVG or XML" if start.lstrip()[:1] == b"<" else f"{size:,} bytes"
 
 
 def _formats() -> str:

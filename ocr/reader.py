@@ -60,7 +60,7 @@ class Reader:
         return self._engines[model]
 
     def read(
-        self, request: Request, pages: Iterable[tuple[int, Image.Image]], decoding: Decoding
+        self, request: Request, pages: Iterable[tuple[int, Image.Image | InputError]], decoding: Decoding
     ) -> Iterator[PageEvent]:
         """Read numbered upright RGB pages one after the other; each one's events end with its PageResult.
 
@@ -68,6 +68,8 @@ class Reader:
         """
         engine = self.engine(request.model)
         for number, image in pages:
+            if isinstance(image, InputError):
+                raise image
             yield from read_page(engine, request, number, image, decoding)
 
 

@@ -25,6 +25,7 @@ class Settings:
     attention: str = "auto"
     max_pixels: int = 200_000_000  # of one image; an A0 sheet scanned at 300 dpi has 140 million
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
+    max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more
     deadline_s: float | None = None  # seconds for one page
 
 
@@ -91,5 +92,6 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "attention": ("OCR_ATTENTION", _one_of(ATTENTIONS)),
     "max_pixels": ("OCR_MAX_PIXELS", _positive_int),
     "max_file_mb": ("OCR_MAX_FILE_MB", _positive_int),
+    "max_pages": ("OCR_MAX_PAGES", _positive_int),
     "deadline_s": ("OCR_DEADLINE_S", _seconds),
 }

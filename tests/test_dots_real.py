@@ -9,7 +9,7 @@ import pytest
 
 from ocr import dots
 from ocr.catalog import RESOLUTIONS, Request
-from ocr.images import open_image
+from ocr.images import decode, open_image
 from ocr.layout import PARSERS
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared
@@ -43,7 +43,8 @@ def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, sha
     folder = real_weights / "dots.ocr"
     if not folder.is_dir():
         pytest.skip(f"{real_weights} has no folder dots.ocr")
-    image = open_image((shared / "images" / "paper_page_1700x2250.jpg").read_bytes(), max_pixels=10**8)
+    with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
+        image = decode(open_image(file), max_pixels=10**8)
     request = Request(model="dots.ocr")
     page = PageInput(image, request.asked, request.words, RESOLUTIONS[request.resolution])
     prepared, *pieces = dots.load(folder, Settings()).read([page], Decoding(max_new_tokens=8192))

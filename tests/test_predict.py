@@ -13,13 +13,16 @@ from PIL import Image
 
 import weights
 from ocr.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS
+from ocr.documents import PDF_DPI
 from ocr.errors import InputError, SetupError
+from ocr.pdf import MAX_DPI, MIN_DPI
 from ocr.schema import openapi
 from ocr.types import MAX_NEW_TOKENS, Decoding
 from ocr.writers import WRITERS
 from predict import Predictor
 from tests.checkpoints import write_deepseek
 from tests.checkpoints_dots import write_dots
+from tests.pdfs import pdf
 from tests.pictures import encoded, page
 
 INPUTS = openapi(Path("predict.py").read_text())["components"]["schemas"]
@@ -71,6 +74,9 @@ def test_the_defaults_are_those_of_the_tables() -> None:
     assert DEFAULTS["resolution_size"] == DEFAULT_RESOLUTION
     assert DEFAULTS["max_new_tokens"] == Decoding().max_new_tokens
     assert INPUTS["Input"]["properties"]["max_new_tokens"]["maximum"] == MAX_NEW_TOKENS
+    assert DEFAULTS["dpi"] == PDF_DPI
+    dpi = INPUTS["Input"]["properties"]["dpi"]
+    assert (dpi["minimum"], dpi["maximum"]) == (MIN_DPI, MAX_DPI)
 
 
 def test_every_input_is_described_in_one_literal() -> None:
@@ -97,6 +103,11 @@ def test_each_output_format_answers(predict: Callable[..., tuple[str, dict[str, 
     (document,) = json.loads(predict(output_format="json")[0])["pages"]
     assert document["text"] == raw
     assert document["usage"]["completion_tokens"] == metrics["completion_tokens"] == 8
+
+
+def test_a_pdf_is_drawn_at_the_dpi_that_is_asked_for(predict: Callable[..., tuple[str, dict[str, Any]]]) -> None:
+    (read,) = json.loads(predict(pdf(page(144, 72)), dpi=100, output_format="json")[0])["pages"]
+    assert (read["width"], read["height"]) == (200, 100)
 
 
 def test_the_metrics_are_recorded(predict: Callable[..., tuple[str, dict[str, Any]]]) -> None:
@@ -161,6 +172,7 @@ def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.
         ({"prompt": "Read <image>"}, ["'<image>'"]),
         ({"pages": "2"}, ["'2'", "1 page"]),
         ({"pages": "1-x"}, ["'1-x'", "1-3,7"]),
+        ({"dpi": 1000}, ["dpi is 1000", "72 to 600"]),
         ({"data": b""}, ["0 bytes"]),
         ({"data": b"no image"}, ["not an image"]),
         ({"data": encoded(page())[:150]}, ["damaged or incomplete"]),

@@ -22,6 +22,7 @@ def test_every_variable_is_read() -> None:
         "OCR_ATTENTION": "eager",
         "OCR_MAX_PIXELS": "1000",
         "OCR_MAX_FILE_MB": "7",
+        "OCR_MAX_PAGES": "12",
         "OCR_DEADLINE_S": "2.5",
     }
     assert set(environment) == {name for name, _ in VARIABLES.values()}
@@ -33,6 +34,7 @@ def test_every_variable_is_read() -> None:
         attention="eager",
         max_pixels=1000,
         max_file_mb=7,
+        max_pages=12,
         deadline_s=2.5,
     )
 
@@ -46,6 +48,7 @@ def test_every_variable_is_read() -> None:
         ("OCR_ATTENTION", "flash", "auto, flash_attention_2, sdpa, eager"),
         ("OCR_MAX_PIXELS", "-5", "whole number above 0"),
         ("OCR_MAX_FILE_MB", "1.5", "whole number above 0"),
+        ("OCR_MAX_PAGES", "all", "whole number above 0"),
         ("OCR_DEADLINE_S", "soon", "number of seconds"),
         ("OCR_DEADLINE_S", "inf", "number of seconds"),
     ],
