@@ -2,15 +2,17 @@
 
 import io
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ocr.catalog import RESOLUTIONS
 from ocr.deepseek import image_token_count, normalise
 from ocr.errors import InputError
-from ocr.images import decode, open_image, square_views, tile_grid, to_rgb
+from ocr.images import decode, is_blank, open_image, square_views, tile_grid, to_rgb
 from tests.checkpoints import GOLDEN
 from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
 
@@ -131,3 +133,144 @@ def test_what_cannot_be_read_gets_one_clear_sentence(data: bytes, words: list[st
         read(data)
     for word in words:
         assert word in str(raised.value)
+
+
+SMALL, MIDDLE, LARGE = (362, 512), (1240, 1754), (3536, 5000)  # px; all three in the shape of A4
+Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (x, y), each from 0 to 1 across the page, to levels
+
+
+def sheet(size: tuple[int, int], shade: Shade = lambda x, y: 255 + 0 * x * y, *, noise: float = 0) -> Image.Image:
+    """A page without print: its levels, and Gaussian noise of this deviation on them."""
+    width, height = size
+    x, y = np.linspace(0, 1, width, dtype=np.float32)[None], np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    levels = shade(x, y) + np.zeros((height, width), np.float32)
+    if noise:
+        levels += np.random.default_rng(0).standard_normal(levels.shape, dtype=np.float32) * np.float32(noise)
+    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def level(value: float) -> Shade:
+    return lambda x, y: value + 0 * x * y
+
+
+def printed(
+    page: Image.Image, text: str, at: tuple[float, float], font_px: int, ink: int = 0, spacing: float = 0
+) -> Image.Image:
+    """The page with some text at this place, as fractions of its sides; with a spacing in lines down to its end."""
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(font_px)
+    y = at[1] * page.height
+    while y < page.height - font_px:
+        draw.text((at[0] * page.width, y), text, font=font, fill=(ink, ink, ink))
+        y += spacing * font_px or page.height
+    return page
+
+
+def as_jpeg(page: Image.Image, quality: int) -> Image.Image:
+    return read(encoded(page, "JPEG", quality=quality))
+
+
+BLANK_SHEETS: dict[str, Shade] = {
+    "white": level(255),
+    "off-white": level(238),
+    "dark grey": level(60),
+    "black": level(0),
+    "shaded from side to side": lambda x, y: 130 + 120 * x + 0 * y,
+    "shaded from corner to corner": lambda x, y: 120 + 70 * x + 60 * y,
+    "darker towards its corners": lambda x, y: 250 - 150 * ((x - 0.5) ** 2 + (y - 0.5) ** 2),
+    "under a lamp": lambda x, y: 150 + 100 * np.exp(-4 * ((x - 0.4) ** 2 + (y - 0.3) ** 2)),
+    "with a shadow along an edge": lambda x, y: 250 - 150 * np.clip(1 - x / 0.03, 0, 1) + 0 * y,
+    "with a black edge, askew": lambda x, y: np.where(x + 0.007 * y < 0.03, 30, 250),
+    "with shadows along two edges": lambda x, y: (
+        250 - 100 * (np.clip(1 - x / 0.03, 0, 1) + np.clip(1 - y / 0.03, 0, 1))
+    ),
+    "on the black of the scanner": lambda x, y: np.where((abs(x - 0.5) > 0.48) | (abs(y - 0.5) > 0.48), 30, 250),
+    "with a fold": lambda x, y: 250 - 40 * np.exp(-(((y - 0.5) / 0.01) ** 2)) + 0 * x,
+    "with a rule from edge to edge": lambda x, y: np.where(abs(y - 0.1) < 0.003, 0, 255) + 0 * x,
+}
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=["512", "1754"])
+@pytest.mark.parametrize("name", BLANK_SHEETS)
+def test_a_sheet_without_print_is_blank(name: str, size: tuple[int, int]) -> None:
+    assert is_blank(sheet(size, BLANK_SHEETS[name]))
+
+
+@pytest.mark.parametrize("name", ["off-white", "dark grey", "shaded from side to side", "with a shadow along an edge"])
+@pytest.mark.parametrize("noise", [2, 5, 8])
+def test_the_noise_of_a_scanner_is_blank(name: str, noise: float) -> None:
+    page = sheet(SMALL, BLANK_SHEETS[name], noise=noise)
+    assert is_blank(page)
+    assert is_blank(as_jpeg(page, 75))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 200), (63, 65), SMALL, MIDDLE, LARGE, (12_000, 900)], ids=str)
+def test_a_page_of_any_size_can_be_blank(size: tuple[int, int]) -> None:
+    assert is_blank(sheet(size, level(245), noise=4))
+
+
+def test_specks_of_a_pixel_are_blank() -> None:
+    page = np.asarray(sheet(SMALL, level(245), noise=3)).copy()
+    page[np.random.default_rng(1).random(page.shape[:2]) < 0.0001] = 0
+    assert is_blank(Image.fromarray(page))
+
+
+PRINT: dict[str, tuple[str, tuple[float, float]]] = {
+    "a line": ("A single line of small text", (0.1, 0.3)),
+    "a page number at the foot": ("12", (0.49, 0.95)),
+    "a page number in the corner": ("7", (0.93, 0.96)),
+    "the thinnest page number": ("1", (0.93, 0.03)),
+    "one letter": ("H", (0.3, 0.3)),
+}
+
+
+@pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE], ids=["512", "1754", "5000"])
+@pytest.mark.parametrize("what", PRINT)
+def test_the_smallest_print_is_not_blank(what: str, size: tuple[int, int]) -> None:
+    """In black and in light grey, of 8 px and of 8 points, on white and, lighter, on dark grey."""
+    text, place = PRINT[what]
+    for font_px in {8, round(size[1] / 842 * 8)}:
+        assert not is_blank(printed(sheet(size), text, place, max(8, font_px), ink=0))
+        assert not is_blank(printed(sheet(size), text, place, max(8, font_px), ink=200))
+        assert not is_blank(printed(sheet(size, level(60)), text, place, max(8, font_px), ink=115))
+
+
+@pytest.mark.parametrize("noise", [2, 5])
+def test_faint_print_among_noise_is_not_blank(noise: float) -> None:
+    page = printed(sheet(SMALL), "A single line of small text", (0.1, 0.3), 10, ink=200)
+    levels = np.asarray(page) + np.random.default_rng(0).normal(0, noise, (page.height, page.width, 1))
+    assert not is_blank(Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)))
+
+
+def test_print_on_a_shaded_sheet_is_not_blank() -> None:
+    for name in ("shaded from side to side", "under a lamp", "on the black of the scanner"):
+        assert not is_blank(printed(sheet(SMALL, BLANK_SHEETS[name]), "12", (0.5, 0.9), 8, ink=40))
+
+
+def test_large_letters_are_not_blank() -> None:
+    """Also where a stroke is wider than the squares that tell the ground."""
+    for font_px in (40, 150, 400):
+        assert not is_blank(printed(sheet(MIDDLE), "I", (0.4, 0.3), font_px, ink=200))
+        assert not is_blank(printed(sheet(MIDDLE), "OH", (0.1, 0.3), font_px, ink=0))
+
+
+@pytest.mark.parametrize("ink", [0, 200])
+def test_a_page_full_of_print_is_not_blank(ink: int) -> None:
+    """Its print must not pass for noise."""
+    page = printed(
+        sheet(SMALL), "The quick brown fox jumps over the lazy dog. " * 9, (0.01, 0.01), 8, ink, spacing=1.15
+    )
+    assert not is_blank(page)
+    assert not is_blank(as_jpeg(page, 60))
+
+
+def test_the_blank_test_leaves_the_page_as_it_is() -> None:
+    image = page()
+    before = image.tobytes()
+    assert is_blank(image) is is_blank(image) is False
+    assert image.tobytes() == before
+
+
+def test_real_pages_and_pictures_are_not_blank(shared: Path) -> None:
+    for path in sorted((shared / "images").glob("*.[pj]*g")):
+        with path.open("rb") as file:
+            assert not is_blank(decode(open_image(file), max_pixels=10**8)), path.name
