@@ -19,6 +19,7 @@ END, END_WITHIN = b"startxref", 4096  # bytes from the end; where PDFium finds n
 MIN_DPI, MAX_DPI = 72, 600
 MEMORY = 2 * 2**30  # bytes for what a page is drawn from, its pixels not counted
 SECONDS = 60  # of processor time to open the file, and for each page
+PAGES = 100  # that one process draws: PDFium keeps what it has read of the file
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _REFUSALS = {
@@ -33,7 +34,7 @@ class Pdf:
 
     A PDF says how it is to be drawn, and one of a few hundred bytes can ask for all the memory there is: a form that
     contains itself twice does. So PDFium has a process of its own with limits. A page that breaks them, or PDFium,
-    ends that process and is an error; the next page gets another process.
+    ends that process and is an error; the next page gets another process, as do the pages after every PAGES ones.
 
     Raises InputError for a file that cannot be opened: damaged, protected and empty ones are told apart.
     """
@@ -44,6 +45,7 @@ class Pdf:
         self._dpi = dpi
         self._max_pixels = max_pixels
         self._process: _Process | None = None
+        self._drawn = 0
         self.count = 0
         self._open()
 
@@ -53,6 +55,9 @@ class Pdf:
         what, advice = f"Page {number} at {self._dpi} dpi", self._advice(width, height)
         check_size((width, height), self._max_pixels, what, advice)
         answer, pixels = self._ask("draw", number)
+        self._drawn += 1
+        if self._drawn % PAGES == 0:
+            self.close()
         return Image.frombytes("RGB", answer["size"], pixels, "raw", "BGR")
 
     def close(self) -> None:

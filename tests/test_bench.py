@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import shapes_deepseek, shapes_dots
+from bench import long_document, shapes_deepseek, shapes_dots
 from bench.full_size import FullSize, write_checkpoint
 from ocr import dots
 from ocr.deepseek import model_config
@@ -70,3 +70,10 @@ def test_a_random_checkpoint_is_one_that_the_engine_loads(tmp_path: Path) -> Non
     engine = dots.load(tmp_path, Settings(device="cpu", dtype="bfloat16"))
     norms = engine.model.model.norm.weight.float()
     assert norms.mean().item() == pytest.approx(1, abs=0.5)
+
+
+def test_the_long_document_is_read_to_its_end(tmp_path: Path) -> None:
+    long_document.write_pdf(tmp_path / "long.pdf", 3)
+    seen = long_document.go_through(tmp_path / "long.pdf", 3)
+    assert seen["pages"] == 3
+    assert seen["reads"] > seen["draws"] > 10  # MB

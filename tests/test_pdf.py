@@ -214,6 +214,14 @@ def test_one_process_draws_all_the_pages(processes: list[subprocess.Popen[bytes]
     assert len(processes) == 1
 
 
+def test_a_process_draws_no_more_than_its_pages(
+    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGES", 2)
+    assert seen(pdf_of(CATALOG, tree(b"3 0 R " * 5, 5), page_of(4), stream(RED))) == [PAINTED] * 5
+    assert len(processes) == 3
+
+
 def test_a_process_that_cannot_run_is_the_operators_to_mend(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
