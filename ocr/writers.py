@@ -7,21 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ocr.answers import LayoutEvent, held_back
-from ocr.types import Element, Markdown, PageEvent, PageResult, Raw, worst
+from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, worst
 
 LEFT_OUT = ("header", "footer", "page_number")  # page furniture: in the JSON output and the raw text alone
 REPLACED: Mapping[str, str] = {"\\coloneqq": ":=", "\\eqqcolon": "=:"}  # commands that most renderers' LaTeX lacks
 _REPLACED = re.compile("|".join(map(re.escape, REPLACED)))
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+_COMMENT_MARK = re.compile("-(?=-)")  # two hyphens in a row may end a comment
 _MATH = ("$", "\\[", "\\(")  # how a formula begins that brings its own frame
 
 
 class MarkdownPage:
-    """One page's layout events as pieces of markdown, each final as it stands.
+    """One page's layout events as pieces of markdown, each final as it stands; a page read again takes a fresh one.
 
-    Marks and boxes are gone, elements stand apart by one blank line, pictures are links to their crops, formulas are
-    `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` nothing is left out, and each
-    element ends in its place, `[x1, y1, x2, y2]` in whole page pixels.
+    Marks and boxes are gone, elements stand apart by one blank line, pictures that have a place are links to their
+    crops, formulas are `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` nothing is left
+    out, and each element ends in its place, `[x1, y1, x2, y2]` in whole page pixels.
     """
 
     def __init__(self, page: int, *, lists_boxes: bool = False) -> None:
@@ -65,7 +66,7 @@ class MarkdownPage:
         self._element = element
         self._said = False
         self._gap = "\n\n"
-        if element.type != "picture" or self._lists_boxes:
+        if element.type != "picture" or element.bbox is None or self._lists_boxes:
             return ""
         self._pictures += 1
         return self._show(f"![]({picture_name(self._page, self._pictures)})")
@@ -84,7 +85,7 @@ class MarkdownPage:
 
 
 def picture_name(page: int, picture: int) -> str:
-    """Where the crop of a page's n-th picture is, beside the markdown that links to it; both count from 1."""
+    """Where the crop of a page's n-th picture with a place is, beside the markdown that links to it; both from 1."""
     return f"images/page-{page}-{picture}.png"
 
 
@@ -107,10 +108,11 @@ class Writer(Protocol):
 
 
 PAGE_SPLIT = "\n\n<--- Page Split --->\n\n"  # upstream's own mark between pages
+RETRY = "\n\n<--- Page Retry --->\n\n"  # the page begins again: its text before this mark does not count
 
 
 class _TextWriter:
-    """Passes on the text of one kind of event, with a mark between pages."""
+    """Passes on the text of one kind of event, with marks between pages and where a page begins again."""
 
     kind: type[Markdown | Raw]
 
@@ -118,24 +120,45 @@ class _TextWriter:
         self._is_between = False  # whether a page is over, and another may follow
 
     def write(self, event: PageEvent) -> str:
-        out = PAGE_SPLIT if self._is_between else ""
+        split = PAGE_SPLIT if self._is_between else ""
         self._is_between = isinstance(event, PageResult)
-        return out + event.text if isinstance(event, self.kind) else out
+        return split + self._shown(event)
+
+    def _shown(self, event: PageEvent) -> str:
+        if isinstance(event, Retry):
+            return RETRY
+        return event.text if isinstance(event, self.kind) else ""
 
     def close(self) -> str:
         return ""
 
 
 class MarkdownWriter(_TextWriter):
-    """Clean markdown, as it streams."""
+    """Clean markdown, as it streams; a page that could not be read ends in a comment that says why."""
 
     kind = Markdown
+
+    def _shown(self, event: PageEvent) -> str:
+        return _failure(event) if isinstance(event, PageResult) else super()._shown(event)
 
 
 class RawWriter(_TextWriter):
     """The model's own text, as it streams."""
 
     kind = Raw
+
+
+def document_markdown(pages: Sequence[PageResult]) -> str:
+    """The markdown of a whole document: what MarkdownWriter streams of it, without the attempts that were given up."""
+    return PAGE_SPLIT.join(page.markdown + _failure(page) for page in pages)
+
+
+def _failure(page: PageResult) -> str:
+    """A comment that says why a page could not be read, after what was read of it; nothing for any other page."""
+    if not page.error:
+        return ""
+    reason = " ".join(_COMMENT_MARK.sub("- ", page.error).split())
+    return ("\n\n" if page.markdown else "") + f"<!-- Page {page.page} could not be read: {reason} -->"
 
 
 class JsonWriter:
@@ -160,7 +183,7 @@ WRITERS: Mapping[str, Callable[[], Writer]] = {"markdown": MarkdownWriter, "json
 
 
 def page_json(result: PageResult) -> dict[str, Any]:
-    """A page as it stands in the JSON document; boxes in page pixels, to a tenth."""
+    """A page as it stands in the JSON document, which document.schema.json describes; boxes to a tenth of a pixel."""
     return {
         "page": result.page,
         "width": result.width,
@@ -172,6 +195,8 @@ def page_json(result: PageResult) -> dict[str, Any]:
         "text": result.text,
         "problems": list(result.problems),
         "usage": _usage([result]),
+        "retries": result.retries,
+        "error": result.error or None,
         "seconds": round(result.seconds, 3),
     }
 
@@ -192,13 +217,20 @@ def summary(pages: Sequence[PageResult]) -> dict[str, Any]:
 
 
 def metrics(pages: Sequence[PageResult]) -> dict[str, Any]:
-    """The figures recorded on a prediction of at least one page; times in seconds."""
+    """The figures recorded on a prediction of at least one page; times in seconds.
+
+    The time to the first token is that of the first page for which a model was asked. Where there is none, as in a
+    document of blank pages, it is 0, and so is the rate.
+    """
+    first = next((page.time_to_first_token for page in pages if page.completion_tokens), 0.0)
     seconds, tokens = sum(page.seconds for page in pages), sum(page.completion_tokens for page in pages)
     return {
         "model": pages[0].model,
         "pages": len(pages),
+        "failed_pages": sum(page.finish_reason is FinishReason.ERROR for page in pages),
+        "retries": sum(page.retries for page in pages),
         **_usage(pages),
         "finish_reason": summary(pages)["finish_reason"],
-        "time_to_first_token": round(pages[0].time_to_first_token, 3),
-        "tokens_per_second": round(tokens / seconds, 2),
+        "time_to_first_token": round(first, 3),
+        "tokens_per_second": round(tokens / seconds, 2) if seconds else 0.0,
     }

@@ -116,6 +116,8 @@ def test_the_metrics_are_recorded(predict: Callable[..., tuple[str, dict[str, An
     assert {name: value for name, value in metrics.items() if name not in times} == {
         "model": "deepseek-ocr",
         "pages": 1,
+        "failed_pages": 0,
+        "retries": 0,
         "prompt_tokens": 74 + len("\n<|grounding|>Convert the document to markdown.") - len("<|grounding|>") + 1,
         "completion_tokens": 8,
         "image_tokens": 73,

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from ocr.layout import PARSERS
-from ocr.types import Element, FinishReason, Markdown, PageResult, Raw, Text
-from ocr.writers import PAGE_SPLIT, WRITERS, MarkdownPage, framed, metrics
+from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, Text
+from ocr.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
 
 
 def markdown(events: Sequence[Element | Text], *, lists_boxes: bool = False) -> str:
@@ -63,6 +64,11 @@ def test_page_furniture_is_left_out() -> None:
     assert markdown(events) == "yes"
 
 
+def test_a_picture_without_a_place_has_no_crop_to_link_to_and_is_not_counted() -> None:
+    events = [Element("picture", "p"), Text("A fox."), Element("picture", "p", (1, 2, 3, 4))]
+    assert markdown(events) == "A fox.\n\n![](images/page-3-1.png)"
+
+
 def test_a_table_is_kept_whole() -> None:
     table = "<table><tr><td>1</td><td></td></tr></table>"
     assert markdown([Element("table", "Table"), Text(table[:10]), Text(table[10:])]) == table
@@ -109,7 +115,18 @@ def result(page: int, finish: FinishReason = FinishReason.STOP) -> PageResult:
     )
 
 
-def written(kind: str, events: Sequence[Raw | Markdown | PageResult]) -> str:
+def unread(page: int, error: str, **known: str) -> PageResult:
+    """A page that could not be read, with what is known of it all the same."""
+    nothing = {"text": "", "markdown": "", **known}
+    return replace(
+        result(page, FinishReason.ERROR), elements=(), error=error, completion_tokens=0, seconds=0, **nothing
+    )
+
+
+BLANK = replace(result(1, FinishReason.BLANK), markdown="", elements=(), completion_tokens=0, seconds=0.0)
+
+
+def written(kind: str, events: Sequence[PageEvent]) -> str:
     writer = WRITERS[kind]()
     return "".join([*map(writer.write, events), writer.close()])
 
@@ -125,6 +142,73 @@ def test_pages_are_kept_apart_by_upstreams_mark() -> None:
     events = [Markdown("a"), result(1), result(2), Markdown("c"), result(3)]
     assert written("markdown", events) == "a" + PAGE_SPLIT + PAGE_SPLIT + "c"
     assert PAGE_SPLIT == "\n\n<--- Page Split --->\n\n"
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+def test_where_a_page_begins_again_a_mark_says_so(kind: str) -> None:
+    text = {"markdown": Markdown, "raw": Raw}[kind]
+    events = [text("a"), result(1), text("loop"), Retry(2, FinishReason.REPETITION), text("b"), result(2), text("c")]
+    assert written(kind, events) == f"a{PAGE_SPLIT}loop{RETRY}b{PAGE_SPLIT}c"
+    assert RETRY == "\n\n<--- Page Retry --->\n\n"
+
+
+def test_a_retry_before_any_text_comes_after_the_mark_between_pages() -> None:
+    events = [Markdown("a"), result(1), Retry(2, FinishReason.REPETITION), Markdown("b"), result(2)]
+    assert written("markdown", events) == f"a{PAGE_SPLIT}{RETRY}b"
+
+
+def test_a_page_read_again_owes_nothing_to_the_attempt_that_was_given_up() -> None:
+    """Here that one ends inside a formula, after a picture and half of a replaced command."""
+    picture, formula = Element("picture", "p", (1, 2, 3, 4)), Element("formula", "f")
+    given_up, again, out = MarkdownPage(1), MarkdownPage(1), []
+    for event in (Element("text", "t"), Text("a \\colon"), picture, formula, Text("x +")):
+        out.append(Markdown(given_up.write(event)))
+    out.append(Retry(1, FinishReason.REPETITION))
+    for event in (picture, Element("text", "t"), Text("a \\coloneqq b")):
+        out.append(Markdown(again.write(event)))
+    out += [Markdown(again.close()), result(1)]
+    assert written("markdown", out).split(RETRY) == [
+        "a \\colon\n\n![](images/page-1-1.png)",
+        "![](images/page-1-1.png)\n\na := b",
+    ]
+
+
+def test_json_counts_results_alone_so_that_a_retry_changes_nothing_but_its_count() -> None:
+    events = [Markdown("loop"), Element("text", "t"), Retry(1, FinishReason.REPETITION), replace(result(1), retries=1)]
+    assert written("json", events) == written("json", events[-1:])
+    assert json.loads(written("json", events))["pages"][0]["retries"] == 1
+
+
+def test_a_page_that_could_not_be_read_says_why_in_the_markdown() -> None:
+    pages = [result(1), unread(2, "Page 2 is damaged."), result(3), unread(4, "No memory.", markdown="half")]
+    streamed = [Markdown("Größe"), pages[0], pages[1], Markdown("Größe"), pages[2], Markdown("half"), pages[3]]
+    assert written("markdown", streamed) == PAGE_SPLIT.join(
+        [
+            "Größe",
+            "<!-- Page 2 could not be read: Page 2 is damaged. -->",
+            "Größe",
+            "half\n\n<!-- Page 4 could not be read: No memory. -->",
+        ]
+    )
+
+
+@pytest.mark.parametrize("error", ["a --> b", "a ---> b", "a --!> b\n\nc", "a-", "--"])
+def test_no_error_ends_its_comment_or_its_line(error: str) -> None:
+    shown = written("markdown", [unread(1, error)])
+    assert shown.startswith("<!-- ") and shown.endswith(" -->")
+    assert "--" not in shown[4:-3] and "\n" not in shown
+
+
+@pytest.mark.parametrize("finish", [FinishReason.LENGTH, FinishReason.REPETITION, FinishReason.DEADLINE])
+def test_a_page_that_ended_early_is_not_marked_in_its_markdown(finish: FinishReason) -> None:
+    assert written("markdown", [Markdown("a"), result(1, finish)]) == "a"
+
+
+def test_the_markdown_of_a_whole_document_is_what_streamed() -> None:
+    pages = [result(1), unread(2, "Damaged."), BLANK, unread(4, "No memory.", markdown="half"), result(5)]
+    streamed = [event for page in pages for event in (Markdown(page.markdown), page)]
+    assert document_markdown(pages) == written("markdown", streamed)
+    assert document_markdown([]) == ""
 
 
 def test_the_json_document_tells_everything_of_each_page() -> None:
@@ -146,8 +230,15 @@ def test_the_json_document_tells_everything_of_each_page() -> None:
         "text": "<|ref|>…",
         "problems": ["One."],
         "usage": {"prompt_tokens": 80, "completion_tokens": 10, "image_tokens": 73},
+        "retries": 0,
+        "error": None,
         "seconds": 2.0,
     }
+
+
+def test_the_json_of_a_page_that_could_not_be_read_says_why() -> None:
+    (page,) = json.loads(written("json", [unread(1, "Damaged.")]))["pages"]
+    assert (page["finish_reason"], page["error"]) == ("error", "Damaged.")
 
 
 def test_a_document_without_pages_is_still_json() -> None:
@@ -155,9 +246,11 @@ def test_a_document_without_pages_is_still_json() -> None:
 
 
 def test_the_metrics_are_those_of_all_pages_and_the_worst_end() -> None:
-    assert metrics([result(1), result(2, FinishReason.DEADLINE)]) == {
+    assert metrics([replace(result(1), retries=2), replace(result(2, FinishReason.DEADLINE), retries=1)]) == {
         "model": "deepseek-ocr",
         "pages": 2,
+        "failed_pages": 0,
+        "retries": 3,
         "prompt_tokens": 160,
         "completion_tokens": 20,
         "image_tokens": 146,
@@ -165,3 +258,14 @@ def test_the_metrics_are_those_of_all_pages_and_the_worst_end() -> None:
         "time_to_first_token": 0.5,
         "tokens_per_second": 5.0,
     }
+
+
+def test_the_metrics_of_a_document_no_model_was_asked_about_are_zeros() -> None:
+    figures = metrics([BLANK, unread(2, "Damaged."), unread(3, "Damaged.")])
+    assert figures["failed_pages"] == 2
+    assert figures["finish_reason"] == "error"
+    assert figures["time_to_first_token"] == figures["tokens_per_second"] == 0
+
+
+def test_the_time_to_the_first_token_is_of_the_first_page_that_has_one() -> None:
+    assert metrics([replace(BLANK, time_to_first_token=0.0), result(2)])["time_to_first_token"] == 0.5
