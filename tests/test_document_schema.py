@@ -1,0 +1,204 @@
+"""The JSON output against its schema: every document the project writes fits it, and what is wrong does not."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from ocr.catalog import Request
+from ocr.layout import ELEMENT_TYPES, PARSERS
+from ocr.reader import Reader
+from ocr.settings import Settings
+from ocr.types import Decoding, Element, FinishReason, PageEvent, PageResult, Prompt
+from ocr.writers import WRITERS
+from tests.checkpoints_dots import GOLDEN
+from tests.pictures import page
+from tests.scripted import scripted
+
+SCHEMA = json.loads(Path("ocr/document.schema.json").read_text())
+SCHEMA_FITS = Draft202012Validator(SCHEMA)
+GROUNDED = (
+    "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 100]]<|/det|>\n# Größe\n\n"
+    "<|ref|>image<|/ref|><|det|>[[0, 200, 500, 999], [3, 4]]<|/det|>\n"
+    "<|ref|>sidebar<|/ref|><|det|>[[500, 200, 1999, 999]]<|/det|>\nSome text."
+)
+DOTS = json.loads((GOLDEN / "layout_answers.json").read_text())
+Reads = Callable[..., list[PageEvent]]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """Reads a page with the real reader and engine; the model writes the answer that is given, in this form."""
+
+    def events(answer: str, layout: str = "grounded", **decoding: Any) -> list[PageEvent]:
+        monkeypatch.setattr(Reader, "engine", lambda self, model: scripted(answer))
+        monkeypatch.setattr(Request, "asked", Prompt("<image>\n", layout=layout))
+        request = Request(model="deepseek-ocr", resolution="Tiny")
+        return list(Reader(Settings()).read(request, [(1, page(999, 333))], Decoding(**decoding)))
+
+    return events
+
+
+def written(events: Sequence[PageEvent]) -> dict[str, Any]:
+    """The JSON document of these events, found to fit: the schema, and what a schema cannot say of boxes."""
+    writer = WRITERS["json"]()
+    document: dict[str, Any] = json.loads("".join([*map(writer.write, events), writer.close()]))
+    SCHEMA_FITS.validate(document)
+    for page_ in document["pages"]:
+        for x1, y1, x2, y2 in (element["bbox"] for element in page_["elements"] if element["bbox"]):
+            assert 0 <= x1 <= x2 <= page_["width"]
+            assert 0 <= y1 <= y2 <= page_["height"]
+    return document
+
+
+RESULT = PageResult(
+    page=1,
+    width=100,
+    height=50,
+    model="deepseek-ocr",
+    text="<|ref|>…",
+    markdown="Größe",
+    elements=(Element("text", "Text", (1.04, 2, 3, 4.96), "Größe"), Element("other", "x")),
+    finish_reason=FinishReason.STOP,
+    prompt_tokens=80,
+    completion_tokens=10,
+    image_tokens=73,
+    time_to_first_token=0.5,
+    seconds=2.0,
+    problems=("One.",),
+)
+NOTHING = replace(
+    RESULT, text="", markdown="", elements=(), problems=(), prompt_tokens=0, completion_tokens=0, seconds=0
+)
+BLANK = replace(NOTHING, finish_reason=FinishReason.BLANK)
+ERROR = replace(NOTHING, finish_reason=FinishReason.ERROR, error="It is damaged.", width=0, height=0)
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_knows_what_the_code_knows() -> None:
+    assert SCHEMA["$defs"]["element"]["properties"]["type"]["enum"] == list(ELEMENT_TYPES)
+    assert SCHEMA["$defs"]["finish_reason"]["enum"] == [reason.value for reason in FinishReason]
+
+
+def test_every_field_is_described_required_and_there_are_no_others() -> None:
+    for part in objects():
+        assert part["additionalProperties"] is False
+        assert part["required"] == list(part["properties"])
+        assert all(len(field["description"]) > 15 for field in part["properties"].values())
+
+
+def objects() -> Iterator[dict[str, Any]]:
+    return (part for part in (SCHEMA, *SCHEMA["$defs"].values()) if part.get("type") == "object")
+
+
+def test_what_deepseek_answers_fits(read: Reads) -> None:
+    (found,) = written(read(GROUNDED))["pages"]
+    assert [element["label"] for element in found["elements"]] == ["title", "image", "sidebar"]
+    assert found["elements"][2]["bbox"] == [500.0, pytest.approx(66.7, abs=0.1), 999.0, 333.0]
+    assert len(found["problems"]) == 1
+
+
+@pytest.mark.parametrize("name", DOTS)
+def test_what_dots_answers_fits_however_broken(read: Reads, name: str) -> None:
+    written(read(DOTS[name], "layout_json"))
+
+
+@pytest.mark.parametrize("layout", PARSERS)
+@pytest.mark.parametrize("answer", ["", "(1, 2), (3, 2), (3, 4), (1, 4) OPEN", "[[[ <|det|> {\n\x00\ud7ff\U0001f600"])
+def test_any_answer_in_any_form_fits(read: Reads, layout: str, answer: str) -> None:
+    written(read(answer, layout))
+
+
+@pytest.mark.parametrize(
+    ("finish", "decoding"),
+    [
+        (FinishReason.STOP, {}),
+        (FinishReason.LENGTH, {"max_new_tokens": 60}),
+        (FinishReason.DEADLINE, {"deadline_s": 1e-9}),
+        (FinishReason.CANCELLED, {"is_cancelled": lambda: True}),
+    ],
+)
+def test_a_page_fits_however_it_ends(read: Reads, finish: FinishReason, decoding: dict[str, Any]) -> None:
+    assert written(read(GROUNDED, **decoding))["finish_reason"] == finish.value
+
+
+def test_a_page_that_no_model_answered_fits() -> None:
+    assert written([BLANK])["finish_reason"] == "blank"
+    assert written([ERROR])["pages"][0]["error"] == "It is damaged."
+    assert written([replace(RESULT, finish_reason=FinishReason.ERROR, error="No memory.")])["pages"][0]["markdown"]
+
+
+def test_a_document_of_several_pages_fits(read: Reads) -> None:
+    repeated = replace(RESULT, page=2, finish_reason=FinishReason.REPETITION, retries=2)
+    document = written([*read(GROUNDED), repeated, replace(BLANK, page=3), replace(ERROR, page=4)])
+    assert [found["finish_reason"] for found in document["pages"]] == ["stop", "repetition", "blank", "error"]
+    assert [found["retries"] for found in document["pages"]] == [0, 2, 0, 0]
+    assert document["finish_reason"] == "error"
+
+
+def test_a_document_without_pages_fits() -> None:
+    assert written([])["pages"] == []
+
+
+ABSENT = object()
+PAGE, ELEMENT = ("pages", 0), ("pages", 0, "elements", 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *(((name,), ABSENT) for name in SCHEMA["required"]),
+        *(((*PAGE, name), ABSENT) for name in SCHEMA["$defs"]["page"]["required"]),
+        *(((*ELEMENT, name), ABSENT) for name in SCHEMA["$defs"]["element"]["required"]),
+        *(((*where, "more"), 1) for where in [(), ("usage",), PAGE, (*PAGE, "usage"), ELEMENT]),
+        (("pages",), {}),
+        (("finish_reason",), "done"),
+        ((*PAGE, "finish_reason"), "Stop"),
+        ((*PAGE, "page"), 0),
+        ((*PAGE, "width"), 0),
+        ((*PAGE, "height"), 50.5),
+        ((*PAGE, "model"), ""),
+        ((*PAGE, "markdown"), None),
+        ((*PAGE, "problems"), [""]),
+        ((*PAGE, "usage", "image_tokens"), 1.5),
+        ((*PAGE, "retries"), None),
+        ((*PAGE, "seconds"), -1),
+        ((*ELEMENT, "type"), "paragraph"),
+        ((*ELEMENT, "label"), None),
+        ((*ELEMENT, "bbox"), []),
+        ((*ELEMENT, "bbox"), [1, 2, 3]),
+        ((*ELEMENT, "bbox"), [1, 2, 3, 4, 5]),
+        ((*ELEMENT, "bbox"), [1, 2, 3, "4"]),
+        ((*ELEMENT, "bbox"), [-1, 2, 3, 4]),
+        # What does not go together:
+        ((*PAGE, "error"), "A reason, of a page that was read."),
+        ((*PAGE, "error"), ""),
+        ((*PAGE, "finish_reason"), "error"),
+        ((*PAGE, "finish_reason"), "blank"),
+    ],
+)
+def test_a_wrong_document_is_refused(place: Sequence[str | int], value: object) -> None:
+    document = written([RESULT])
+    with pytest.raises(ValidationError):
+        SCHEMA_FITS.validate(changed(document, place, value))
+
+
+def changed(document: dict[str, Any], place: Sequence[str | int], value: object) -> dict[str, Any]:
+    """A copy of the document with this value in this place, or without what is there."""
+    document = copy.deepcopy(document)
+    part: Any = document
+    for step in place[:-1]:
+        part = part[step]
+    if value is ABSENT:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    return document
