@@ -19,6 +19,7 @@ LAYERS = (
     ("layout_json", "scene_text", "pdf", "loading", "dots_vision"),
     ("layout", "documents"),
     ("matching", "repetition", "writers"),
+    ("draw",),
     ("deepseek", "dots"),
     ("reader",),
     ("schema",),

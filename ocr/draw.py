@@ -1,0 +1,113 @@
+"""A page with its elements drawn on it, and the crops of its pictures. Knows pixels and elements; no model, no file."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ocr.types import Box, Element, PageResult
+from ocr.writers import picture_name
+
+# Each type's colour: dark enough for white letters on it and a line on paper, light enough for a line on a dark page.
+COLOURS: Mapping[str, str] = {
+    "title": "#de1829",
+    "heading": "#c54b05",
+    "text": "#176fd4",
+    "list_item": "#077e8b",
+    "table": "#0e8435",
+    "formula": "#893ae2",
+    "picture": "#cf1096",
+    "caption": "#b45175",
+    "footnote": "#7e7406",
+    "header": "#587093",
+    "footer": "#8d674c",
+    "page_number": "#707070",
+    "other": "#497d24",
+}
+LETTERS = "white"
+
+Region = tuple[int, int, int, int]  # left, top, right, bottom in whole px, right and bottom excluded
+
+
+def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
+    """A copy of the page in RGB with a frame around each element, in the colour of its type, and a label: `3 table`.
+
+    The number is the element's place in the order, from 1; an element without a box is counted and not drawn. Lines
+    and letters grow with the page. Frames hide nothing of their elements; labels stay inside the page, and off each
+    other where there is room.
+    """
+    copy = page.convert("RGB")
+    canvas = ImageDraw.Draw(copy)
+    canvas.font = ImageFont.load_default(font_size(page.size))
+    line = line_width(page.size)
+    framed = [
+        (f"{number} {element.type}", COLOURS[element.type], frame(element.bbox, line, page.size))
+        for number, element in enumerate(elements, 1)
+        if element.bbox is not None
+    ]
+    for _, colour, (left, top, right, bottom) in framed:
+        canvas.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=line)
+    labels: list[Region] = []
+    for text, colour, box in framed:
+        labels.append(_free_place(box, _label_size(canvas, text), page.size, labels))
+        _label(canvas, labels[-1], text, colour)
+    return copy
+
+
+def figures(page: Image.Image, result: PageResult) -> Iterator[tuple[str, Image.Image]]:
+    """The crop of each picture that has a place, under the name by which the page's markdown links to it."""
+    boxes = [element.bbox for element in result.elements if element.type == "picture" and element.bbox is not None]
+    for number, box in enumerate(boxes, 1):
+        yield picture_name(result.page, number), page.crop(region(box, page.size))
+
+
+def region(box: Box, size: tuple[int, int]) -> Region:
+    """The whole pixels that a box touches on a page of this width and height: inside the page, and at least one."""
+    (left, right), (top, bottom) = _span(box[0], box[2], size[0]), _span(box[1], box[3], size[1])
+    return left, top, right, bottom
+
+
+def _span(start: float, end: float, length: int) -> tuple[int, int]:
+    first = min(max(math.floor(start), 0), length - 1)
+    return first, min(max(math.ceil(end), first + 1), length)
+
+
+def frame(box: Box, line: int, size: tuple[int, int]) -> Region:
+    """What a box covers together with a line of this width around it, as far as the page goes."""
+    return region((box[0] - line, box[1] - line, box[2] + line, box[3] + line), size)
+
+
+def line_width(size: tuple[int, int]) -> int:
+    """px, for a page of this width and height: 1 on a thumbnail, 4 on A4 at 200 dpi, never over 12."""
+    return min(max(round(math.sqrt(math.prod(size)) / 500), 1), 12)
+
+
+def font_size(size: tuple[int, int]) -> int:
+    """px, for a page of this width and height: 12 on a thumbnail, 22 on A4 at 200 dpi, never over 80."""
+    return min(max(round(math.sqrt(math.prod(size)) / 90), 12), 80)
+
+
+def _label_size(canvas: ImageDraw.ImageDraw, text: str) -> tuple[int, int]:
+    letters = font_size(canvas.im.size)
+    return math.ceil(canvas.textlength(text)) + letters // 2, letters * 5 // 4
+
+
+def _free_place(box: Region, label: tuple[int, int], page: tuple[int, int], taken: Sequence[Region]) -> Region:
+    """Where a label of this width and height stands: the first place at its frame that is free, or the first of all."""
+    left, top, right, bottom = box
+    width, height = label
+    # At the right end of the line above, where text seldom reaches; then at the left; then inside, then below.
+    corners = [(x, y) for y in (top - height, top, bottom - height, bottom) for x in (right - width, left)]
+    inside = [(max(min(x, page[0] - width), 0), max(min(y, page[1] - height), 0)) for x, y in corners]
+    places = [(x, y, x + width, y + height) for x, y in inside]
+    return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+
+
+def _overlap(a: Region, b: Region) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _label(canvas: ImageDraw.ImageDraw, place: Region, text: str, colour: str) -> None:
+    left, top, right, bottom = place
+    canvas.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+    canvas.text(((left + right) / 2, (top + bottom) / 2), text, fill=LETTERS, anchor="mm")
