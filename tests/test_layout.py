@@ -1,13 +1,16 @@
-"""DeepSeek-OCR's grounded answers into elements: in page pixels, in any cut, whatever the model writes."""
+"""Answers into elements: DeepSeek-OCR's in any cut, whatever the model writes, and the one shape that all come to."""
 
 import itertools
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocr.layout import ELEMENT_TYPES, GROUNDED_TYPES, MAX_MARK, PARSERS, Elements, held_back, to_page
+from ocr.layout_json import CATEGORIES
 from ocr.types import Element, Text
 
 PAGE = (1998, 999)  # px; one unit of the model's 999 is 2 px across and 1 px down
@@ -120,7 +123,31 @@ def test_boxes_stay_inside_the_page_with_their_corners_in_order() -> None:
 
 
 def test_every_label_has_a_type_of_the_vocabulary() -> None:
-    assert set(GROUNDED_TYPES.values()) <= set(ELEMENT_TYPES)
+    assert {*GROUNDED_TYPES.values(), *CATEGORIES.values()} <= set(ELEMENT_TYPES)
+
+
+def test_both_models_answers_come_to_one_shape_with_each_one_s_own_label() -> None:
+    """The same page in each model's words: the same types, places, text and order."""
+    seen = [
+        ("title", "Title", [100, 50, 899, 99], "# A title"),
+        ("sub_title", "Section-header", [100, 110, 500, 130], "## A section"),
+        ("text", "Text", [100, 140, 899, 200], "Größe"),
+        ("list", "List-item", [100, 210, 899, 240], "- one"),
+        ("equation", "Formula", [300, 250, 700, 300], "E = mc^2"),
+        ("image", "Picture", [0, 310, 500, 600], ""),
+        ("image_caption", "Caption", [0, 610, 500, 640], "A fox."),
+        ("table", "Table", [500, 310, 999, 600], "<table></table>"),
+        ("footnote", "Footnote", [0, 900, 999, 920], "1 So they say."),
+        ("header", "Page-header", [0, 0, 999, 20], "On foxes"),
+        ("footer", "Page-footer", [0, 980, 999, 999], "Proceedings"),
+        ("sidebar", "Sidebar", [900, 310, 1200, 600], "Beside"),
+    ]
+    grounded = "".join(block(label, f"[{box}]", text + "\n") for label, _, box, text in seen)
+    listed = json.dumps([{"bbox": box, "category": label, "text": text} for _, label, box, text in seen])
+    ours, theirs = parse(grounded)[0], parse(listed, layout="layout_json")[0]
+    assert [element.label for element in ours] == [label for label, *_ in seen]
+    assert [element.label for element in theirs] == [label for _, label, *_ in seen]
+    assert [replace(element, label="") for element in ours] == [replace(element, label="") for element in theirs]
 
 
 @pytest.mark.parametrize(("text", "count"), [("abc", 0), ("abc<", 1), ("<|re", 4), ("<|ref|>", 0), ("", 0), ("<<|", 2)])
@@ -152,10 +179,28 @@ def test_any_text_in_any_cut_gives_the_same_events(text: str, sizes: list[int]) 
     assert parse(text, sizes) == parse(text)
 
 
+NUMBERS = st.integers(-2000, 2000) | st.floats(-1e9, 1e9)
+QUADS = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+# An element in each form of answer, with a place that may be anywhere.
+PLACED: dict[str, Callable[[Sequence[float]], str]] = {
+    "plain": lambda box: str(list(box)),
+    "grounded": lambda box: block("text", f"[{list(box)}]", "words"),
+    "layout_json": lambda box: json.dumps({"bbox": box, "category": "Text", "text": "words"}),
+    "scene_text": lambda box: "({0}, {1}), ({2}, {1}), ({2}, {3}), ({0}, {3}) words\n".format(*box),
+}
+
+
+def test_every_form_of_answer_is_held_to_the_page() -> None:
+    assert PLACED.keys() == PARSERS.keys()
+
+
 @settings(max_examples=300)
-@given(st.text(max_size=200) | st.lists(PARTS, max_size=25).map("".join))
-def test_no_text_breaks_the_parser_or_puts_an_element_outside_of_the_page(text: str) -> None:
-    for element in parse(text)[0]:
+@given(st.data(), st.sampled_from(sorted(PLACED)), st.text(max_size=50) | st.lists(PARTS, max_size=15).map("".join))
+def test_no_answer_breaks_its_parser_or_puts_an_element_outside_of_the_page(
+    data: st.DataObject, layout: str, noise: str
+) -> None:
+    placed = [PLACED[layout](box) for box in data.draw(st.lists(QUADS, max_size=4))]
+    for element in parse(noise.join(["", *placed, ""]), layout=layout)[0]:
         assert element.type in ELEMENT_TYPES
         if element.bbox is not None:
             x1, y1, x2, y2 = element.bbox
