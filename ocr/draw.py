@@ -33,8 +33,8 @@ def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
     """A copy of the page in RGB with a frame around each element, in the colour of its type, and a label: `3 table`.
 
     The number is the element's place in the order, from 1; an element without a box is counted and not drawn. Lines
-    and letters grow with the page. Frames hide nothing of their elements; labels stay inside the page, and off each
-    other where there is room.
+    and letters grow with the page. A line runs outside of its element's box, but for the edge of the page; labels stay
+    inside the page, and off each other where there is room.
     """
     copy = page.convert("RGB")
     canvas = ImageDraw.Draw(copy)
