@@ -10,14 +10,14 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
 from ocr.errors import ModelError
-from ocr.rules import TokenRule
-from ocr.types import Decoding, FinishReason, PageInput, Piece
+from ocr.rules import SharedClock, TokenRule
+from ocr.types import FinishReason, Piece
 
-Sampler = Callable[[Tensor], Tensor]  # logits (rows, vocabulary), banned ones at -inf, to ids (rows,)
+Sampler = Callable[[Tensor], Tensor]  # logits (vocabulary,), banned ones at -inf, to an id ()
 
 
 def greedy(logits: Tensor) -> Tensor:
-    """The likeliest token of each row."""
+    """The likeliest token."""
     return logits.argmax(dim=-1)
 
 
@@ -30,7 +30,7 @@ def sampler(temperature: float, seed: int) -> Sampler:
     def draw(logits: Tensor) -> Tensor:
         device = logits.device
         generator = generators.setdefault(device, torch.Generator(device).manual_seed(seed))
-        return torch.multinomial((logits.float() / temperature).softmax(dim=-1), 1, generator=generator)[:, 0]
+        return torch.multinomial((logits / temperature).softmax(dim=-1), 1, generator=generator)[0]
 
     return draw
 
@@ -45,22 +45,27 @@ class Step:
 
 
 def decode(
-    model: Any, prompts: Sequence[Tensor], rules: Sequence[Sequence[TokenRule]], sample: Sampler = greedy
+    model: Any,
+    prompts: Sequence[Tensor],
+    rules: Sequence[Sequence[TokenRule]],
+    samplers: Sequence[Sampler] | None = None,
 ) -> Iterator[Step]:
     """Continue each prompt until one of its rules ends it, yielding every token as it is chosen.
 
     `model` is a causal language model of transformers; `prompts` are merged embeddings, each (tokens, hidden);
-    `rules` has a list for each prompt, of which at least one must end it. The prompts are run together, left-padded,
-    and a finished one leaves the batch; each gets the tokens that it would get alone. Where several rules end a
+    `rules` has a list for each prompt, of which at least one must end it, `samplers` one for each; without them the
+    likeliest tokens are chosen. The prompts are run together, left-padded, and a finished one leaves the batch; each
+    gets the tokens that it would get alone. Where several rules end a
     sequence with one token, the first listed gives the reason. Closing the iterator stops the work and frees the cache.
     """
     cache = Cache(layers=[GrowingLayer() for _ in range(model.config.get_text_config().num_hidden_layers)])
+    samplers = samplers or [greedy] * len(prompts)
     rows = list(range(len(prompts)))
     embeds, mask = pad_left(prompts)  # (rows, tokens, hidden), (rows, tokens)
 
     logits = _forward(model, embeds, mask, cache)
     while True:
-        tokens = _choose(logits, [rules[row] for row in rows], sample)  # (rows,)
+        tokens = _choose(logits, [rules[row] for row in rows], [samplers[row] for row in rows])  # (rows,)
         steps = [_accept(row, token, rules[row]) for row, token in zip(rows, tokens.tolist(), strict=True)]
         yield from steps
 
@@ -120,12 +125,12 @@ def _embed(model: Any, tokens: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _choose(logits: Tensor, rules: Sequence[Sequence[TokenRule]], sample: Sampler) -> Tensor:
+def _choose(logits: Tensor, rules: Sequence[Sequence[TokenRule]], samplers: Sequence[Sampler]) -> Tensor:
     for row, row_rules in enumerate(rules):
         banned = [token for rule in row_rules for token in rule.banned()]
         if banned:
             logits[row, banned] = -torch.inf
-    return sample(logits)
+    return torch.stack([sample(row) for sample, row in zip(samplers, logits, strict=True)])
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
@@ -185,17 +190,6 @@ def merged_embeddings(model: Any, ids: Sequence[int], features: Tensor, image_to
     return embeds
 
 
-def shared_sampler(pages: Sequence[PageInput], decoding: Decoding) -> Sampler:
-    """The sampler for pages decoded together: at the caller's temperature, or at their prompts' own.
-
-    Raises ValueError for prompts of different temperatures, which cannot be decoded together.
-    """
-    temperatures = {decoding.temperature or page.prompt.temperature for page in pages}
-    if len(temperatures) > 1:
-        raise ValueError(f"pages decoded together have one temperature, not {sorted(temperatures)}")
-    return sampler(temperatures.pop(), decoding.seed)
-
-
 class TextStream:
     """Ids to text, released only when it can no longer change: a token may end in the middle of a UTF-8 character."""
 
@@ -221,14 +215,15 @@ class TextStream:
         return text
 
 
-def read_text(steps: Iterator[Step], decode_ids: Callable[[Sequence[int]], str], num_pages: int) -> Iterator[Piece]:
+def read_text(steps: Iterator[Step], decode_ids: Callable[[Sequence[int]], str], clock: SharedClock) -> Iterator[Piece]:
     """The steps of `decode` as pieces of text; the end-of-text token is counted and not shown."""
-    streams = [TextStream(decode_ids) for _ in range(num_pages)]
-    counts = [0] * num_pages
+    streams = [TextStream(decode_ids) for _ in range(clock.pages)]
+    counts = [0] * clock.pages
     for step in steps:
         counts[step.row] += 1
         stream = streams[step.row]
         text = "" if step.finish is FinishReason.STOP else stream.feed(step.token)
         if step.finish is not None:
             text += stream.close()
-        yield Piece(step.row, text, counts[step.row], step.finish)
+        seconds = clock.spent(step.row) if step.finish is None else clock.leave(step.row)
+        yield Piece(step.row, text, counts[step.row], step.finish, seconds)

@@ -1,8 +1,7 @@
 """The DeepSeek-OCR engine: its config, pixels, prompt and features on transformers' own classes. Knows no files of
 the user's, no layout, HTTP or Cog; runs no code from a checkpoint."""
 
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,15 @@ from torch import Tensor
 from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 
 from ocr.catalog import fill
-from ocr.decoding import decode, merged_embeddings, read_text, shared_sampler
+from ocr.decoding import merged_embeddings
+from ocr.engine import PageEngine, Ready
 from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
-from ocr.images import Pixels, Views, square_views
+from ocr.images import MAX_TILES, Pixels, Views, square_views
 from ocr.loading import load_model, load_tokenizer, read_json, token_id
-from ocr.rules import NgramBan, TokenRule, common_rules
+from ocr.rules import NgramBan, TokenRule
 from ocr.settings import Settings
-from ocr.types import Decoding, PageInput, Piece, Prepared
+from ocr.types import PageInput, Prompt, Resolution
 
 FEATURE = 16 * 4  # px per side that one feature covers: SAM's patches of 16, downsampled 4 times
 EXTENT = (999.0, 999.0)  # boxes run from 0 to 999 over each side of the page
@@ -123,12 +123,13 @@ def image_token_count(views: Views) -> int:
 
     A grid of h rows by w features has a newline feature at the end of each row; one separator closes the whole.
     """
-    side = len(views.whole) // FEATURE
-    count = side * (side + 1) + 1
-    if views.tiles:
-        side = len(views.tiles[0]) // FEATURE
-        count += side * views.rows * (side * views.columns + 1)
-    return count
+    count = _grid_tokens(len(views.whole)) + 1
+    return count + (_grid_tokens(len(views.tiles[0]), views.rows, views.columns) if views.tiles else 0)
+
+
+def _grid_tokens(side: int, rows: int = 1, columns: int = 1) -> int:
+    """Of rows by columns square views with sides of so many px, stitched into one grid of features."""
+    return rows * side // FEATURE * (columns * side // FEATURE + 1)
 
 
 def normalise(pixels: Sequence[Pixels]) -> Tensor:
@@ -139,36 +140,25 @@ def normalise(pixels: Sequence[Pixels]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Page:
+class _Page(Ready):
     """One page ready to run."""
 
     views: Views
-    ids: tuple[int, ...]  # the whole prompt's
-    image_tokens: int
 
 
-class DeepSeekOCR:
+class DeepSeekOCR(PageEngine[_Page]):
     """A loaded DeepSeek-OCR model; an `ocr.types.Engine`."""
 
     def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self.context = int(model.config.text_config.max_position_embeddings)  # tokens, prompt and answer together
+        super().__init__(model, tokenizer)
         self.reserved = tuple(token.content for token in tokenizer.get_added_tokens_decoder().values())
         self._bos, self._image = token_id(tokenizer, BOS), token_id(tokenizer, IMAGE)
         self._eos = token_id(tokenizer, EOS)
         self._whitelist = [token_id(tokenizer, token) for token in WHITELIST]
 
-    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
-        """Decode pages together; see `ocr.types.Engine`."""
-        started = time.monotonic()
-        ready = [self.prepare(page) for page in pages]
-        for index, page in enumerate(ready):
-            yield Prepared(index, len(page.ids), page.image_tokens, EXTENT)
-        prompts = [self.embed(page) for page in ready]
-        rules = [self._rules(decoding, page, started) for page in ready]
-        steps = decode(self.model, prompts, rules, shared_sampler(pages, decoding))
-        yield from read_text(steps, self._decode_ids, len(pages))
+    def check(self, prompt: Prompt, text: str) -> None:
+        """Raise InputError for words that one of the model's special tokens stands in."""
+        fill(prompt, text, self.reserved)
 
     def prepare(self, page: PageInput) -> _Page:
         """A page's views and prompt. Raises InputError for words that the model's special tokens stand in."""
@@ -180,7 +170,7 @@ class DeepSeekOCR:
                 f"The prompt has {len(ids)} tokens, {count} of them the image's; this model takes fewer than "
                 f"{self.context} together with its answer. Shorten the text."
             )
-        return _Page(views, ids, count)
+        return _Page(ids, count, EXTENT, views)
 
     def _prompt_ids(self, prompt: str, image_tokens: int) -> Iterator[int]:
         """[BOS], the tokens before <image>, the image's, the tokens after: verbatim, with no roles or spaces added."""
@@ -233,11 +223,20 @@ class DeepSeekOCR:
         newline = self.model.model.image_newline.expand(len(grid), 1, -1)
         return torch.cat([grid, newline], dim=1).flatten(0, 1)
 
-    def _rules(self, decoding: Decoding, page: _Page, started: float) -> list[TokenRule]:
-        ban = NgramBan(NGRAM, WINDOW, self._whitelist)
-        return [*common_rules(decoding, [self._eos], self.context - len(page.ids), started), ban]
+    def most_image_tokens(self, resolution: Resolution) -> int:
+        """How many tokens an image can take at this preset: most where the tiles are one column, full of row ends."""
+        whole = _grid_tokens(resolution.base) + 1
+        return whole + (_grid_tokens(resolution.tile, rows=MAX_TILES) if resolution.tiled else 0)
 
-    def _decode_ids(self, ids: Sequence[int]) -> str:
+    def end_ids(self) -> Sequence[int]:
+        """The end-of-sentence token."""
+        return (self._eos,)
+
+    def own_rules(self, page: _Page) -> list[TokenRule]:
+        """The makers' n-gram ban."""
+        return [NgramBan(NGRAM, WINDOW, self._whitelist)]
+
+    def decode_ids(self, ids: Sequence[int]) -> str:
         """Ids to text; the marks are part of the answer."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False)
         return text

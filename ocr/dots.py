@@ -2,8 +2,7 @@
 and our own vision tower. Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
 
 import re
-import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,18 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.catalog import fill
-from ocr.decoding import decode, merged_embeddings, read_text, shared_sampler
+from ocr.decoding import merged_embeddings
 from ocr.dots_vision import Grid, VisionShape, VisionTower
+from ocr.engine import PageEngine, Ready
 from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
 from ocr.images import PatchRules, patch_rows, resized_size
 from ocr.layout import PARSERS
 from ocr.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.repetition import RepeatedElements
-from ocr.rules import TokenRule, common_rules
+from ocr.rules import TokenRule
 from ocr.settings import Settings
-from ocr.types import Decoding, PageInput, Piece, Prepared
+from ocr.types import Box, PageInput, Prompt, Resolution
 
 IMAGE = "<|imgpad|>"  # stands once for each image token
 FRAME = ("<|user|><|img|>" + IMAGE + "<|endofimg|>", "<|endofuser|><|assistant|>")  # nothing before, nothing between
@@ -133,25 +133,21 @@ class DotsOCRForCausalLM(Qwen2ForCausalLM):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class _Page:
+class _Page(Ready):
     """One page ready to run."""
 
     image: Image.Image
     size: tuple[int, int]  # px, width and height that the model sees
     grid: Grid
-    ids: tuple[int, ...]  # the whole prompt's
-    image_tokens: int
     layout: str  # the name of the answer's form
 
 
-class DotsOCR:
+class DotsOCR(PageEngine[_Page]):
     """A loaded dots.ocr or dots.mocr model; an `ocr.types.Engine`."""
 
     def __init__(self, model: Any, tokenizer: Tokenizer, rules: PatchRules) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
+        super().__init__(model, tokenizer)
         self.rules = rules
-        self.context = int(model.config.max_position_embeddings)  # tokens, prompt and answer together
         added = tuple(token.content for token in tokenizer.get_added_tokens_decoder().values())
         self.reserved = added + SYSTEM_FRAME
         for token in FRAME_TOKENS:
@@ -164,22 +160,20 @@ class DotsOCR:
             )
         self._ends = [found for token in ENDS if (found := tokenizer.token_to_id(token)) is not None]
 
-    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
-        """Decode pages together; see `ocr.types.Engine`. Their prompts must have one temperature."""
-        started = time.monotonic()
-        ready = [self.prepare(page) for page in pages]
-        for index, page in enumerate(ready):
-            yield Prepared(index, len(page.ids), page.image_tokens, page.size)
-        prompts = [self.embed(page) for page in ready]
-        rules = [self._rules(decoding, page, started) for page in ready]
-        steps = decode(self.model, prompts, rules, shared_sampler(pages, decoding))
-        yield from read_text(steps, self._decode_ids, len(pages))
+    def check(self, prompt: Prompt, text: str) -> None:
+        """Raise InputError for words that hold one of the model's own tokens, or that are no box where one is asked."""
+        if REGION in prompt.template:
+            read_box(text)
+        else:
+            fill(prompt, text, self.reserved)
 
     def prepare(self, page: PageInput) -> _Page:
         """A page's size for the model and its prompt. Raises InputError for a page, text or box it cannot be given."""
-        limit = min(page.resolution.max_pixels or self.rules.max_pixels, self.rules.max_pixels)
         size = resized_size(
-            *page.image.size, multiple=self.rules.multiple, min_pixels=self.rules.min_pixels, max_pixels=limit
+            *page.image.size,
+            multiple=self.rules.multiple,
+            min_pixels=self.rules.min_pixels,
+            max_pixels=self._most_pixels(page.resolution),
         )
         count = size[0] * size[1] // self.rules.multiple**2
         ids = tuple(self._prompt_ids(page, size, count))
@@ -189,7 +183,14 @@ class DotsOCR:
                 f"{self.context} together with its answer. Shorten the text or choose a smaller resolution_size."
             )
         grid = (size[1] // self.rules.patch, size[0] // self.rules.patch)
-        return _Page(page.image, size, grid, ids, count, page.prompt.layout)
+        return _Page(ids, count, size, page.image, size, grid, page.prompt.layout)
+
+    def _most_pixels(self, resolution: Resolution) -> int:
+        return min(resolution.max_pixels or self.rules.max_pixels, self.rules.max_pixels)
+
+    def most_image_tokens(self, resolution: Resolution) -> int:
+        """How many tokens an image can take at this preset."""
+        return self._most_pixels(resolution) // self.rules.multiple**2
 
     def _prompt_ids(self, page: PageInput, size: tuple[int, int], image_tokens: int) -> Iterator[int]:
         system = page.prompt.system.join(SYSTEM_FRAME) + "\n" if page.prompt.system else ""
@@ -201,8 +202,8 @@ class DotsOCR:
         """The prompt with everything filled in that its template names."""
         width, height = page.image.size
         template = page.prompt.template.replace("{width}", str(width)).replace("{height}", str(height))
-        if "{region}" in template:
-            return template.replace("{region}", region(page.text, page.image.size, size))
+        if REGION in template:
+            return template.replace(REGION, region(page.text, page.image.size, size))
         return fill(replace(page.prompt, template=template), page.text, self.reserved)
 
     def embed(self, page: _Page) -> Tensor:
@@ -222,17 +223,34 @@ class DotsOCR:
         features: Tensor = self.model.vision_tower(rows, grids, use_flash)
         return features
 
-    def _rules(self, decoding: Decoding, page: _Page, started: float) -> list[TokenRule]:
-        parser = PARSERS[page.layout](page.image.size, page.size)
-        room = self.context - len(page.ids)
-        return [*common_rules(decoding, self._ends, room, started), RepeatedElements(self._decode_ids, parser)]
+    def end_ids(self) -> Sequence[int]:
+        """The tokens that each end an answer."""
+        return self._ends
 
-    def _decode_ids(self, ids: Sequence[int]) -> str:
+    def own_rules(self, page: _Page) -> list[TokenRule]:
+        """The end of an answer whose elements repeat."""
+        return [RepeatedElements(self.decode_ids, PARSERS[page.layout](page.image.size, page.size))]
+
+    def decode_ids(self, ids: Sequence[int]) -> str:
+        """Ids to text, special tokens left out."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
 
 
+REGION = "{region}"  # in a template, where the box stands
 _BOX = re.compile(r"\[?\s*" + r"\s*,\s*".join([r"(-?\d{1,9}(?:\.\d{1,9})?)"] * 4) + r"\s*\]?")
+
+
+def read_box(words: str) -> Box:
+    """The box `x1,y1,x2,y2` as numbers. Raises InputError for anything but four of them in order."""
+    match = _BOX.fullmatch(words.strip())
+    x1, y1, x2, y2 = map(float, match.groups()) if match else (0.0, 0.0, 0.0, 0.0)
+    if not (0 <= x1 < x2 and 0 <= y1 < y2):
+        raise InputError(
+            f"reference_text is {words[:80]!r}; the box to read is four numbers x1,y1,x2,y2 in pixels of the page, "
+            "with 0 <= x1 < x2 and 0 <= y1 < y2."
+        )
+    return x1, y1, x2, y2
 
 
 def region(words: str, page: tuple[int, int], seen: tuple[int, int]) -> str:
@@ -241,9 +259,8 @@ def region(words: str, page: tuple[int, int], seen: tuple[int, int]) -> str:
     `page` and `seen` are (width, height). Raises InputError for anything but four numbers in order inside the page.
     """
     width, height = page
-    match = _BOX.fullmatch(words.strip())
-    x1, y1, x2, y2 = map(float, match.groups()) if match else (0.0, 0.0, 0.0, 0.0)
-    if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+    x1, y1, x2, y2 = read_box(words)
+    if x2 > width or y2 > height:
         raise InputError(
             f"reference_text is {words[:80]!r}; the box to read is four numbers x1,y1,x2,y2 in pixels of the page, "
             f"with 0 <= x1 < x2 <= {width} and 0 <= y1 < y2 <= {height}."

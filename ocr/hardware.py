@@ -2,8 +2,11 @@
 
 import importlib.util
 import logging
+import math
+import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -93,3 +96,30 @@ def _what_flash_lacks(device: torch.device, dtype: torch.dtype) -> str:
     if importlib.util.find_spec("flash_attn") is None:
         return "the package flash-attn is not installed"
     return ""
+
+
+MEMORY = Path("/proc/meminfo")  # what the whole machine has
+CONTAINER = Path("/sys/fs/cgroup")  # what this container may take, where it has a limit
+
+
+def free_bytes(device: torch.device) -> float:
+    """The memory that can still be taken on a device, in bytes; 0 on a system that does not say."""
+    if device.type == "cuda":
+        free, _total = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return min(_free_in_machine(), _free_in_container())
+
+
+def _free_in_machine() -> float:
+    found = re.search(r"^MemAvailable: *(\d+) kB", MEMORY.read_text() if MEMORY.exists() else "", re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def _free_in_container() -> float:
+    """The limit of the control group less what is in use; files that are only cached are given back when needed."""
+    limit = CONTAINER / "memory.max"
+    if not limit.exists() or not limit.read_text().strip().isdigit():
+        return math.inf
+    cached = re.search(r"^inactive_file (\d+)", (CONTAINER / "memory.stat").read_text(), re.MULTILINE)
+    used = int((CONTAINER / "memory.current").read_text()) - (int(cached[1]) if cached else 0)
+    return int(limit.read_text()) - used

@@ -49,10 +49,40 @@ class Budget(_StopRule):
         return FinishReason.LENGTH if self.left <= 0 else None
 
 
-class Deadline(_StopRule):
-    """No token after the moment `at` on the monotonic clock, in seconds."""
+class SharedClock:
+    """How many seconds each page of a batch has taken: the time that passes is divided among those not yet over.
 
-    def __init__(self, at: float, clock: Callable[[], float] = time.monotonic) -> None:
+    What the pages take thus adds up to the time that passed, and is about what each takes alone, or less where a batch
+    is the faster way. A deadline on it cuts no page that would be whole alone, and no document takes longer than it
+    would page by page.
+    """
+
+    def __init__(self, pages: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.pages = pages
+        self._clock = clock
+        self._last = clock()
+        self._going_on = set(range(pages))
+        self._spent = [0.0] * pages
+
+    def spent(self, page: int) -> float:
+        """The seconds that the page has taken so far."""
+        now = self._clock()
+        for other in self._going_on:
+            self._spent[other] += (now - self._last) / len(self._going_on)
+        self._last = now
+        return self._spent[page]
+
+    def leave(self, page: int) -> float:
+        """The page is over: the seconds that it took."""
+        seconds = self.spent(page)
+        self._going_on.discard(page)
+        return seconds
+
+
+class Deadline(_StopRule):
+    """No token after the moment `at` on a clock, in seconds."""
+
+    def __init__(self, at: float, clock: Callable[[], float]) -> None:
         self.at = at
         self.clock = clock
 
@@ -116,6 +146,9 @@ class NgramBan:
             del self._followers[ngram[:-1]]
 
 
+MAX_PERIOD = 128  # tokens; the longest block whose repetition ends a page
+
+
 class RepetitionStop(_StopRule):
     """Ends a sequence whose last tokens are one block over and over.
 
@@ -124,7 +157,7 @@ class RepetitionStop(_StopRule):
     form of 20 rows by 10 cells does not. A step costs `max_period` comparisons.
     """
 
-    def __init__(self, max_period: int = 128, tokens: int = 600, times: int = 6) -> None:
+    def __init__(self, max_period: int = MAX_PERIOD, tokens: int = 600, times: int = 6) -> None:
         self.max_period = max_period
         self.tokens = tokens
         self.times = times
@@ -141,8 +174,10 @@ class RepetitionStop(_StopRule):
         return FinishReason.REPETITION if is_endless else None
 
 
-def common_rules(decoding: Decoding, end_ids: Collection[int], room: int, started: float) -> list[TokenRule]:
-    """The rules that hold for every model, for a page begun at `started` (monotonic, s) with `room` tokens of context.
+def common_rules(
+    decoding: Decoding, end_ids: Collection[int], room: int, spent: Callable[[], float]
+) -> list[TokenRule]:
+    """The rules that hold for every model, for a page with `room` tokens of context; `spent` tells the s it has taken.
 
     The order decides which reason is given where several end a page with one token.
     """
@@ -153,5 +188,7 @@ def common_rules(decoding: Decoding, end_ids: Collection[int], room: int, starte
         Budget(min(decoding.max_new_tokens, room)),
     ]
     if decoding.deadline_s is not None:
-        rules.append(Deadline(started + decoding.deadline_s))
+        rules.append(Deadline(decoding.deadline_s, spent))
+    if decoding.ngram_ban is not None:
+        rules.append(NgramBan(*decoding.ngram_ban))
     return rules

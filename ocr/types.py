@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -62,7 +62,8 @@ class Decoding:
     max_new_tokens: int = 8192  # for each page, the end-of-text token counted
     temperature: float = 0.0  # 0 is greedy, or the prompt's own where it has one
     seed: int = 0  # of the random numbers that a temperature above 0 draws
-    deadline_s: float | None = None  # seconds the pages decoded together may take, vision included; None for no limit
+    deadline_s: float | None = None  # of each page's own seconds, as in Piece; None for no limit
+    ngram_ban: tuple[int, int] | None = None  # n and window of an ocr.rules.NgramBan beside the model's own rules
     is_cancelled: Callable[[], bool] = lambda: False  # asked at every token; True ends the pages, their text is kept
 
     def __post_init__(self) -> None:
@@ -100,16 +101,25 @@ class Piece:
     text: str
     tokens: int  # completion tokens spent on the page so far
     finish: FinishReason | None = None
+    seconds: float = field(default=0.0, compare=False)  # spent on the page so far: see ocr.rules.SharedClock
 
 
 class Engine(Protocol):
     """One loaded model. It knows pixels, prompts and text; not files, layout, HTTP or Cog."""
 
+    def check(self, prompt: Prompt, text: str) -> None:
+        """Raise InputError for a text that no page could be asked with."""
+        ...
+
+    def room(self, resolution: Resolution, decoding: Decoding) -> int:
+        """How many pages, at least one, the memory that is free at present lets it decode together."""
+        ...
+
     def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
         """Decode pages together: a `Prepared` for each, then their text in `Piece`s, each page's last with a reason.
 
-        Closing the generator stops the work within one token. Raises InputError for a prompt or text the model
-        cannot be given, before anything is computed.
+        Closing the generator stops the work within one token. Raises InputError for a page or text the model cannot
+        be given, before anything is computed; SetupError where memory runs out, ModelError where computing fails.
         """
         ...
 
@@ -150,13 +160,15 @@ class PageResult:
     markdown: str
     elements: tuple[Element, ...]
     finish_reason: FinishReason
-    prompt_tokens: int
-    completion_tokens: int
-    image_tokens: int
-    time_to_first_token: float  # s from the start of the page
-    seconds: float  # s for the whole page
+    prompt_tokens: int = 0  # these three are of all attempts together
+    completion_tokens: int = 0
+    image_tokens: int = 0
+    time_to_first_token: float = 0.0  # s from when its batch was begun
+    seconds: float = (
+        0.0  # s spent on the page, all attempts; pages of a batch divide the time, so that sums over pages are true
+    )
     problems: tuple[str, ...] = ()  # parts of the answer that could not be understood, one sentence each
-    retries: int = 0  # how often the page was read again after it had ended in repetition
+    retries: int = 0  # how often the page was read again after text had come: it repeated itself, or its batch failed
     error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
 
 
@@ -169,7 +181,10 @@ class Markdown:
 
 @dataclass(frozen=True)
 class Retry:
-    """The page is read again from its beginning: what came of it so far does not count."""
+    """The page's events begin again, because it is read again or an earlier attempt was the best after all.
+
+    What came of the page so far does not count; what comes after the last Retry is what its PageResult holds.
+    """
 
     page: int  # its number in the document, from 1
     reason: FinishReason  # of the attempt that is given up

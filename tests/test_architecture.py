@@ -15,18 +15,17 @@ LAYERS = (
     ("types",),
     ("catalog",),
     ("settings", "rules"),
-    ("answers", "images", "json_text", "decoding", "hardware", "pdf_process"),
-    ("layout_json", "scene_text", "pdf", "loading", "dots_vision"),
-    ("layout", "documents"),
+    ("answers", "images", "json_text", "decoding", "hardware"),
+    ("layout_json", "scene_text", "documents", "loading", "dots_vision", "engine"),
+    ("layout",),
     ("matching", "repetition", "writers"),
-    ("draw",),
-    ("deepseek", "dots"),
+    ("deepseek", "dots", "attempts"),
     ("reader",),
     ("schema",),
     ("local",),
 )
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITH_TORCH = {"decoding", "hardware", "loading", "deepseek", "dots", "dots_vision"}
+WITH_TORCH = {"decoding", "hardware", "engine", "loading", "deepseek", "dots", "dots_vision"}
 
 
 def imports(path: Path) -> set[str]:

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from ocr.decoding import GrowingLayer, Step, TextStream, decode, pad_left, read_text, sampler
 from ocr.deepseek import DeepSeekOCR
-from ocr.rules import Budget, Cancellation, Deadline, EndOfText, TokenRule
+from ocr.rules import Budget, Cancellation, Deadline, EndOfText, SharedClock, TokenRule
 from ocr.types import FinishReason
 
 
@@ -155,11 +155,11 @@ def test_banned_tokens_are_never_chosen(engine: DeepSeekOCR, prompts: list[torch
 
 def test_a_temperature_draws_the_same_for_the_same_seed(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
     def run(seed: int) -> list[int]:
-        return tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], sampler(1.5, seed)))[0]
+        return tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], [sampler(1.5, seed)]))[0]
 
     assert run(1) == run(1)
     assert run(1) != run(2)
-    assert run(1) != tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], sampler(0, 1)))[0]
+    assert run(1) != tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], [sampler(0, 1)]))[0]
 
 
 def test_prompts_are_padded_on_the_left() -> None:
@@ -190,7 +190,7 @@ def test_half_a_character_is_shown_at_the_end_rather_than_lost() -> None:
 
 def test_the_end_token_is_counted_and_not_shown() -> None:
     steps = [Step(0, 97, None), Step(1, 98, None), Step(0, 1, FinishReason.STOP), Step(1, 99, FinishReason.LENGTH)]
-    pieces = list(read_text(iter(steps), utf8, 2))
+    pieces = list(read_text(iter(steps), utf8, SharedClock(2)))
     assert [(piece.page, piece.text, piece.tokens, piece.finish) for piece in pieces] == [
         (0, "a", 1, None),
         (1, "b", 1, None),

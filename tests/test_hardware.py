@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from ocr import hardware
 from ocr.errors import SetupError
-from ocr.hardware import choose_hardware
+from ocr.hardware import choose_hardware, free_bytes
 from ocr.settings import Settings
 
 Machine = Callable[..., None]
@@ -68,3 +69,33 @@ def test_what_the_machine_cannot_do_is_refused(
     machine(**pretended)
     with pytest.raises(SetupError, match=words):
         choose_hardware(settings)
+
+
+CPU = torch.device("cpu")
+
+
+def test_free_memory_is_what_the_machine_says_and_the_container_allows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(hardware, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(hardware, "CONTAINER", tmp_path)
+    assert free_bytes(CPU) == 0  # a system that does not say
+    (tmp_path / "meminfo").write_text("MemTotal:  900 kB\nMemFree:  1 kB\nMemAvailable:     300 kB\n")
+    assert free_bytes(CPU) == 300 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_bytes(CPU) == 300 * 1024
+    (tmp_path / "memory.max").write_text("200000\n")
+    (tmp_path / "memory.current").write_text("150000\n")
+    (tmp_path / "memory.stat").write_text("anon 90000\ninactive_file 60000\n")
+    assert free_bytes(CPU) == 200_000 - (150_000 - 60_000)
+
+
+def test_free_memory_of_a_gpu_counts_what_torch_keeps_for_reuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 700)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 500)
+    assert free_bytes(torch.device("cuda")) == 1200
+
+
+def test_this_machine_has_free_memory() -> None:
+    assert free_bytes(CPU) > 2**20

@@ -12,7 +12,7 @@ from bench.shapes_dots import stand_in_tokenizer
 from ocr.decoding import decode, read_text
 from ocr.layout import PARSERS
 from ocr.repetition import RepeatedElements
-from ocr.rules import Budget, RepetitionStop
+from ocr.rules import Budget, RepetitionStop, SharedClock
 from ocr.types import FinishReason
 from tests.gathered import gather
 
@@ -47,7 +47,7 @@ def ended(answer: str) -> tuple[str, FinishReason]:
         Budget(len(tokens)),
         RepeatedElements(TOKENIZER.decode, PARSERS["layout_json"](PAGE, PAGE)),
     ]
-    pieces = list(read_text(decode(Script(tokens), [torch.zeros(1, 4)], [rules]), TOKENIZER.decode, 1))
+    pieces = list(read_text(decode(Script(tokens), [torch.zeros(1, 4)], [rules]), TOKENIZER.decode, SharedClock(1)))
     assert pieces[-1].finish is not None
     return "".join(piece.text for piece in pieces), pieces[-1].finish
 
