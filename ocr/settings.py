@@ -11,6 +11,7 @@ from ocr.errors import SetupError, choices
 DEVICES = ("auto", "cuda", "cpu")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 ATTENTIONS = ("auto", "flash_attention_2", "sdpa", "eager")
+MAX_BATCH = 64  # pages
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
@@ -25,8 +26,8 @@ class Settings:
     attention: str = "auto"
     max_pixels: int = 200_000_000  # of one image; an A0 sheet scanned at 300 dpi has 140 million
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
-    max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more
-    deadline_s: float | None = None  # seconds for one page
+    deadline_s: float | None = None  # seconds for one page, all attempts
+    batch: int | None = None  # pages of one document that are decoded together; None: as many as memory has room for
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -84,6 +85,14 @@ def _seconds(name: str, value: str) -> float:
     return seconds
 
 
+def _batch(name: str, value: str) -> int | None:
+    if value == "auto":
+        return None
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MAX_BATCH:
+        raise SetupError(f"{name} is {value!r}; it must be auto or a whole number from 1 to {MAX_BATCH}.")
+    return int(value)
+
+
 VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "models": ("OCR_MODELS", _models),
     "checkpoints": ("OCR_CHECKPOINTS", _folder),
@@ -94,4 +103,5 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "max_file_mb": ("OCR_MAX_FILE_MB", _positive_int),
     "max_pages": ("OCR_MAX_PAGES", _positive_int),
     "deadline_s": ("OCR_DEADLINE_S", _seconds),
+    "batch": ("OCR_BATCH", _batch),
 }

@@ -24,6 +24,7 @@ def test_every_variable_is_read() -> None:
         "OCR_MAX_FILE_MB": "7",
         "OCR_MAX_PAGES": "12",
         "OCR_DEADLINE_S": "2.5",
+        "OCR_BATCH": "4",
     }
     assert set(environment) == {name for name, _ in VARIABLES.values()}
     assert read_settings(environment) == Settings(
@@ -36,7 +37,13 @@ def test_every_variable_is_read() -> None:
         max_file_mb=7,
         max_pages=12,
         deadline_s=2.5,
+        batch=4,
     )
+
+
+def test_an_automatic_batch_is_none_that_is_set() -> None:
+    assert read_settings({"OCR_BATCH": "auto"}).batch is None
+    assert read_settings({"OCR_BATCH": "64"}).batch == 64
 
 
 @pytest.mark.parametrize(
@@ -51,6 +58,8 @@ def test_every_variable_is_read() -> None:
         ("OCR_MAX_PAGES", "all", "whole number above 0"),
         ("OCR_DEADLINE_S", "soon", "number of seconds"),
         ("OCR_DEADLINE_S", "inf", "number of seconds"),
+        ("OCR_BATCH", "0", "auto or a whole number from 1 to 64"),
+        ("OCR_BATCH", "65", "auto or a whole number from 1 to 64"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
