@@ -2,34 +2,26 @@
 
 import importlib
 import logging
-import time
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
 import weights
-from ocr.answers import LayoutEvent
+from ocr.attempts import PageReading
 from ocr.catalog import AUTO, MODELS, RESOLUTIONS, Request
-from ocr.errors import InputError, ModelError, SetupError, choices
-from ocr.layout import PARSERS, Elements
-from ocr.matching import select
+from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
+from ocr.images import is_blank
 from ocr.settings import Settings
-from ocr.types import (
-    Decoding,
-    Element,
-    Engine,
-    Markdown,
-    PageEvent,
-    PageInput,
-    PageResult,
-    Prepared,
-    Raw,
-)
-from ocr.writers import MarkdownPage
+from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
 
 log = logging.getLogger(__name__)
+
+NumberedPage = tuple[int, Image.Image | InputError]  # from 1; an upright RGB page, or why there is none
+Tagged = tuple[int, PageEvent]  # the index of the page among those that are read, and an event of it
 
 
 class Reader:
@@ -60,17 +52,20 @@ class Reader:
         return self._engines[model]
 
     def read(
-        self, request: Request, pages: Iterable[tuple[int, Image.Image | InputError]], decoding: Decoding
-    ) -> Iterator[PageEvent]:
-        """Read numbered upright RGB pages one after the other; each one's events end with its PageResult.
+        self, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int | None = None
+    ) -> Generator[PageEvent]:
+        """Read numbered upright RGB pages; each one's events end with its PageResult, and then the next one's begin.
 
-        Closing the iterator stops the work within one token.
+        Pages are taken up `batch` at a time and decoded together; by default as many as OCR_BATCH says, or memory has
+        room for. They come to the same as one by one. A page that cannot be read ends with the reason `error`, and the
+        others go on. Closing the iterator stops the work within one token. Raises InputError for a request that no
+        page could be read with, SetupError for a model that cannot be loaded, both before any page is taken.
         """
         engine = self.engine(request.model)
-        for number, image in pages:
-            if isinstance(image, InputError):
-                raise image
-            yield from read_page(engine, request, number, image, decoding)
+        engine.check(request.asked, request.words)
+        size = batch or self.settings.batch or engine.room(RESOLUTIONS[request.resolution], decoding)
+        log.debug("Reading %d page(s) together.", size)
+        yield from read_pages(engine, request, pages, decoding, size)
 
 
 def _check_weights(model: str, folder: Path) -> None:
@@ -80,87 +75,89 @@ def _check_weights(model: str, folder: Path) -> None:
         raise SetupError(f"The weights in {folder} are not whole: {found[0]}. Run: python weights.py fetch {model}")
 
 
-def read_page(
-    engine: Engine, request: Request, number: int, image: Image.Image, decoding: Decoding
-) -> Iterator[PageEvent]:
-    """One page's events as they become certain, its PageResult last."""
-    started = time.monotonic()
-    first_token = 0.0
-    page = PageInput(image, request.asked, request.words, RESOLUTIONS[request.resolution])
-    with closing(engine.read([page], decoding)) as news:
+def read_pages(
+    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int = 1
+) -> Generator[PageEvent]:
+    """The events of all pages, page after page; see `Reader.read`."""
+    with closing(_read_batches(engine, request, pages, decoding, batch)) as events:
+        yield from in_order(events)
+
+
+def in_order(events: Iterable[Tagged]) -> Iterator[PageEvent]:
+    """The events of pages that are read together, page after page.
+
+    The first page that is not over streams as it is read; the events of later ones are held until it is their turn.
+    """
+    held: defaultdict[int, list[PageEvent]] = defaultdict(list)
+    turn = 0
+    for index, event in events:
+        held[index].append(event)
+        while turn in held:
+            ready = held.pop(turn)
+            yield from ready
+            if not isinstance(ready[-1], PageResult):
+                break
+            turn += 1
+
+
+def _read_batches(
+    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int
+) -> Generator[Tagged]:
+    """The events of the pages, those of a batch mixed; a batch is taken when the one before is over.
+
+    No engine is asked about a page that is blank or that there is none of.
+    """
+    coming = enumerate(pages)
+    while taken := list(islice(coming, batch)):
+        asked: dict[int, PageReading] = {}
+        for index, (number, page) in taken:
+            if isinstance(page, InputError):
+                log.warning("Page %d cannot be read: %s", number, page)
+                yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
+            elif is_blank(page):
+                yield index, _unasked(request, number, FinishReason.BLANK, page.size)
+            else:
+                asked[index] = PageReading(request, number, page, decoding)
+        yield from _read_batch(engine, asked)
+
+
+def _unasked(
+    request: Request, number: int, reason: FinishReason, size: tuple[int, int] = (0, 0), error: str = ""
+) -> PageResult:
+    return PageResult(number, *size, request.model, "", "", (), reason, error=error)
+
+
+def _read_batch(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
+    """Read pages to their results: together, then one by one those that repeated themselves or failed with the rest."""
+    if len(pages) > 1:
+        yield from _attempt(engine, pages)
+    for index, page in pages.items():
+        while not page.is_over:
+            yield from _attempt(engine, {index: page})
+
+
+def _attempt(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
+    """Read pages together once. What fails for one page alone is the end of it; for several, nobody's yet."""
+    for index, page in pages.items():
+        yield from _tagged(index, page.begin())
+    try:
+        yield from _decode(engine, pages)
+    except OCRError as error:
+        numbers = ", ".join(str(page.number) for page in pages.values())
+        log.warning("Reading page %s failed: %s", numbers, error, exc_info=not isinstance(error, InputError))
+        for index, page in pages.items():
+            yield from _tagged(index, page.break_off(str(error), is_last=len(pages) == 1))
+
+
+def _decode(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
+    indices, readings = list(pages), list(pages.values())
+    with closing(engine.read([page.input for page in readings], readings[0].decoding())) as news:
         for event in news:
-            if isinstance(event, Prepared):
-                prepared, answer = event, _Answer(request, number, image.size, event.extent)
-                continue
-            last = event
-            first_token = first_token or time.monotonic() - started
-            yield from answer.feed(last.text)
-    yield from answer.close()
-    if last.finish is None:
-        raise ModelError(f"{request.model} stopped in the middle of page {number} without a reason.")
-    yield PageResult(
-        page=number,
-        width=image.width,
-        height=image.height,
-        model=request.model,
-        text=answer.raw,
-        markdown=answer.markdown,
-        elements=tuple(answer.elements),
-        finish_reason=last.finish,
-        prompt_tokens=prepared.prompt_tokens,
-        completion_tokens=last.tokens,
-        image_tokens=prepared.image_tokens,
-        time_to_first_token=first_token,
-        seconds=time.monotonic() - started,
-        problems=tuple(answer.problems),
-    )
+            yield from _tagged(indices[event.page], readings[event.page].hear(event))
+    for page in readings:
+        if page.is_being_read:
+            raise ModelError(f"The model stopped in the middle of page {page.number} without a reason.")
 
 
-class _Answer:
-    """A page's answer in all its forms, as it streams."""
-
-    def __init__(self, request: Request, number: int, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
-        self._parser = PARSERS[request.asked.layout](page_size, extent)
-        self._page = MarkdownPage(number, lists_boxes=request.asked.lists_boxes)
-        self._open = Elements()
-        self._asked, self._words = request.asked, request.words
-        self._held: list[LayoutEvent] = []  # where the answer is chosen from all elements at its end
-        self.raw = ""
-        self.markdown = ""
-        self.elements: list[Element] = []
-        self.problems = self._parser.problems
-
-    def feed(self, text: str) -> Iterator[PageEvent]:
-        """What this piece of the model's text makes certain."""
-        if text:
-            self.raw += text
-            yield Raw(text)
-        events = self._parser.feed(text)
-        if self._asked.selects:
-            self._held.extend(events)
-        else:
-            yield from self._understand(events)
-
-    def close(self) -> Iterator[PageEvent]:
-        """What was held back: the answer is over."""
-        events: Iterable[LayoutEvent] = [*self._held, *self._parser.close()]
-        yield from self._understand(select(events, self._words) if self._asked.selects else events)
-        yield from self._show(self._page.close())
-        yield from self._keep(self._open.close())
-        if self._asked.selects and not self.elements:
-            self.problems.append(f"Nothing on the page matches {self._words!r}.")
-
-    def _understand(self, events: Iterable[LayoutEvent]) -> Iterator[PageEvent]:
-        for event in events:
-            yield from self._show(self._page.write(event))
-            yield from self._keep(self._open.feed(event))
-
-    def _show(self, markdown: str) -> Iterator[PageEvent]:
-        if markdown:
-            self.markdown += markdown
-            yield Markdown(markdown)
-
-    def _keep(self, elements: Iterable[Element]) -> Iterator[PageEvent]:
-        for element in elements:
-            self.elements.append(element)
-            yield element
+def _tagged(index: int, events: Iterable[PageEvent]) -> Iterator[Tagged]:
+    return ((index, event) for event in events)

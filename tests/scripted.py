@@ -1,11 +1,13 @@
-"""A DeepSeek-OCR whose model writes what a test tells it to: the tokenizer, rules, loop and text release are real."""
+"""A DeepSeek-OCR whose model writes what a test tells it to: the tokenizer, rules, loop, cache and text release are
+real."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import Cache
 
 from ocr.deepseek import DeepSeekOCR
 from tests.checkpoints import EOS, byte_tokenizer
@@ -14,30 +16,59 @@ HIDDEN, VOCABULARY = 4, 300
 
 
 class ScriptedModel:
-    """Stands where a causal language model does and wants the next token of its script at every step."""
+    """Stands where a causal language model does and wants the next token of each row's script at every step.
 
-    def __init__(self, ids: Iterable[int]) -> None:
-        self._ids = iter(ids)
-        text_config = SimpleNamespace(num_hidden_layers=1, max_position_embeddings=8192)
+    Which script a row follows is what its image's features say; after the prompt it is remembered in the cache.
+    """
+
+    def __init__(self, scripts: Sequence[Sequence[int]]) -> None:
+        self.scripts = scripts
+        self.rows: list[int] = []  # how many rows there were at each step
+        text_config = SimpleNamespace(
+            num_hidden_layers=1,
+            num_key_value_heads=1,
+            num_attention_heads=1,
+            hidden_size=HIDDEN,
+            max_position_embeddings=8192,
+        )
         self.config = SimpleNamespace(text_config=text_config, get_text_config=lambda: text_config)
         self.device, self.dtype = torch.device("cpu"), torch.float32
+        self._prompt_length = 0
 
     def get_input_embeddings(self) -> Any:
         return lambda ids: torch.zeros(*ids.shape, HIDDEN)
 
-    def __call__(self, *, inputs_embeds: Tensor, **_inputs: Any) -> Any:
+    def __call__(self, *, inputs_embeds: Tensor, past_key_values: Cache, **_inputs: Any) -> Any:
+        self.rows.append(len(inputs_embeds))
+        if not past_key_values.get_seq_length():
+            self._prompt_length = inputs_embeds.shape[1]
+        seen, _ = past_key_values.update(inputs_embeds[:, None], inputs_embeds[:, None], 0)
+        step = seen.shape[2] - self._prompt_length
         logits = torch.zeros(len(inputs_embeds), 1, VOCABULARY)
-        logits[:, :, next(self._ids)] = 1
+        for row, script in enumerate(seen.amax(dim=(1, 2, 3)).long().tolist()):
+            logits[row, :, self.scripts[script - 1][step]] = 1
         return SimpleNamespace(logits=logits)
 
 
-def scripted(text: str, *, ends: bool = True) -> DeepSeekOCR:
-    """An engine that answers with this text, and then says that it is done or goes on with the text's last token."""
+def scripted(*texts: str, ends: bool = True) -> DeepSeekOCR:
+    """An engine that answers pages, in the order in which it sees them, with these texts, and any more with the last.
+
+    It then says that it is done, or goes on with the text's last token.
+    """
     tokenizer = byte_tokenizer()
-    ids = tokenizer.encode(text, add_special_tokens=False).ids
-    last = [tokenizer.token_to_id(EOS)] if ends else ids[-1:] * 5000
-    engine = DeepSeekOCR(ScriptedModel([*ids, *last]), tokenizer)
-    engine.image_features = lambda whole, tiles, rows: torch.zeros(_count(whole, tiles, rows), HIDDEN)  # type: ignore[method-assign]
+    scripts = []
+    for text in texts:
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        scripts.append([*ids, *([tokenizer.token_to_id(EOS)] if ends else ids[-1:] * 5000)])
+    engine = DeepSeekOCR(ScriptedModel(scripts), tokenizer)
+    seen = 0
+
+    def features(whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:
+        nonlocal seen
+        seen = min(seen + 1, len(texts))
+        return torch.full((_count(whole, tiles, rows), HIDDEN), float(seen))
+
+    engine.image_features = features  # type: ignore[method-assign]
     return engine
 
 
