@@ -17,7 +17,7 @@ from ocr.documents import PDF_DPI
 from ocr.errors import InputError, SetupError
 from ocr.pdf import MAX_DPI, MIN_DPI
 from ocr.schema import openapi
-from ocr.types import MAX_NEW_TOKENS, Decoding
+from ocr.types import MAX_NEW_TOKENS, Decoding, FinishReason, Markdown, PageResult
 from ocr.writers import WRITERS
 from predict import Predictor
 from tests.checkpoints import write_deepseek
@@ -122,6 +122,7 @@ def test_the_metrics_are_recorded(predict: Callable[..., tuple[str, dict[str, An
         "completion_tokens": 8,
         "image_tokens": 73,
         "finish_reason": "length",
+        "retries": 0,
     }
     assert all(metrics[name] > 0 for name in times)
 
@@ -230,3 +231,36 @@ def test_cancelling_says_so_in_the_metrics(predictor: Predictor, tmp_path: Path)
     with pytest.raises(cog.CancelationException):
         chunks.throw(cog.CancelationException())
     assert metrics == {"finish_reason": "cancelled"}
+
+
+def page_result(number: int, reason: FinishReason, text: str = "", error: str = "") -> PageResult:
+    return PageResult(number, 9, 9, "deepseek-ocr", text, text, (), reason, error=error)
+
+
+DAMAGED = page_result(1, FinishReason.ERROR, error="Page 1 is damaged.")
+
+
+def test_a_document_with_a_page_that_cannot_be_read_succeeds_and_says_so(
+    predictor: Predictor, predict: Callable[..., tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [DAMAGED, Markdown("Text."), page_result(2, FinishReason.STOP, "Text.")]
+    monkeypatch.setattr(predictor.reader, "read", lambda *_given: iter(found))
+    text, metrics = predict()
+    assert "Text." in text
+    assert (metrics["finish_reason"], metrics["pages"]) == ("error", 2)
+
+
+def test_a_document_without_a_page_that_can_be_read_fails_with_the_first_one_s_error(
+    predictor: Predictor, predict: Callable[..., tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [DAMAGED, page_result(2, FinishReason.ERROR, error="Page 2 is damaged.")]
+    monkeypatch.setattr(predictor.reader, "read", lambda *_given: iter(found))
+    with pytest.raises(InputError, match="Page 1 is damaged"):
+        predict()
+
+
+def test_blank_pages_alone_are_a_success(
+    predict: Callable[..., tuple[str, dict[str, Any]]],
+) -> None:
+    text, metrics = predict(data=encoded(Image.new("RGB", (300, 200), "white")))
+    assert (text, metrics["finish_reason"], metrics["completion_tokens"]) == ("", "blank", 0)
