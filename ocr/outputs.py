@@ -1,0 +1,244 @@
+"""What was read into files, each whole or not at all, and what a later run may build on. Knows no model.
+
+An output folder has a hidden one, `.ocr`. There a document that is not read to its end has a folder of its own: its
+pages so far and their pictures. At its end the files are put in place by renaming, and a line in `record.jsonl` says
+what was read and how. Its own folder is deleted unless pages failed, so that a later run reads those alone.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from ocr.draw import annotate, figures
+from ocr.types import Element, FinishReason, PageEvent, PageResult
+from ocr.writers import JsonWriter, document_markdown, picture_name
+
+
+def _markdown(results: Sequence[PageResult]) -> str:
+    return document_markdown(results).rstrip("\n") + "\n"
+
+
+def _json(results: Sequence[PageResult]) -> str:
+    writer = JsonWriter()
+    return "".join(map(writer.write, results)) + writer.close()
+
+
+def _annotated(page: Image.Image, result: PageResult) -> Iterator[tuple[str, Image.Image]]:
+    yield f"page-{result.page}.png", annotate(page, result.elements)
+
+
+# What follows NAME, and what makes the file of all pages, or the files of one page.
+TEXTS: Mapping[str, tuple[str, Callable[[Sequence[PageResult]], str]]] = {
+    "md": (".md", _markdown),
+    "json": (".json", _json),
+}
+IMAGES = f".{Path(picture_name(1, 1)).parent}"  # NAME.images/page-1-1.png is what NAME.md links to
+PICTURES: Mapping[str, tuple[str, Callable[[Image.Image, PageResult], Iterator[tuple[str, Image.Image]]]]] = {
+    "annotated": (".annotated", _annotated),
+    "figures": (IMAGES, figures),
+}
+FORMATS = (*TEXTS, *PICTURES)
+FOLDERS = tuple(suffix for suffix, _ in PICTURES.values())  # these hold pictures of ours, and no documents to be read
+PAGE_FILES = "page-*.png"  # in those folders; a user's other files there are left alone
+HIDDEN = ".ocr"
+
+
+def check_writable(folder: Path) -> str:
+    """Why nothing can be written into a folder, which is made where it is not there; empty if it can."""
+    try:
+        (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
+        TemporaryDirectory(dir=folder / HIDDEN).cleanup()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def digest(content: Path | bytes) -> str:
+    """The sha256 of a document, in hexadecimal."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A document, how it is or was read into a folder, and at its end what came of it."""
+
+    name: str  # of its files in the folder, without a suffix
+    sha256: str
+    options: Mapping[str, Any]  # that its text depends on
+    formats: tuple[str, ...]
+    files: tuple[str, ...] = ()  # that were written, relative to the folder
+    failed: tuple[int, ...] = ()  # numbers of the pages that could not be read
+
+
+class Folder:
+    """An output folder, the formats that are written into it, and the options that documents are read with.
+
+    With `resume`, what an earlier run did there with the same options is not done again.
+    """
+
+    def __init__(self, path: Path, formats: Sequence[str], options: Mapping[str, Any], *, resume: bool = False) -> None:
+        self.path, self.resume = path, resume
+        self.has_pictures = any(name in PICTURES for name in formats)
+        self._formats, self._options = tuple(formats), options
+        self._record = path / HIDDEN / "record.jsonl"
+        entries = [_restored_entry(line) for line in _lines(self._record)]
+        self._entries = {entry.name: entry for entry in entries if entry}  # the last one of a name counts
+
+    def document(self, name: str, content: Path | bytes) -> "Files":
+        """The files of a document; nothing is written yet."""
+        return Files(self, Entry(name, digest(content), self._options, self._formats))
+
+    def holds(self, wanted: Entry) -> bool:
+        """Whether these bytes were read so before, no page failed, and every file is still there."""
+        entry = self._entries.get(wanted.name)
+        return (
+            entry is not None
+            and not entry.failed
+            and (entry.sha256, entry.options) == (wanted.sha256, wanted.options)
+            and set(wanted.formats) <= set(entry.formats)
+            and all((self.path / file).exists() for file in entry.files)
+        )
+
+    def add(self, entry: Entry) -> None:
+        """Note a document whose files are in place."""
+        self._entries[entry.name] = entry
+        _append(self._record, asdict(entry))
+
+
+class Files:
+    """The files of one document in the making. Each event goes to `write`; `close` puts everything in place."""
+
+    def __init__(self, folder: Folder, entry: Entry) -> None:
+        self._folder, self._entry = folder, entry
+        self._target = folder.path / entry.name  # without a suffix
+        self._part = folder.path / HIDDEN / digest(os.fsencode(entry.name))[:16]
+        self._journal = self._part / "pages.jsonl"
+        self.are_whole = folder.resume and folder.holds(entry)
+        restored = dict(self._restored()) if folder.resume and not self.are_whole else {}
+        self._results = {page: result for page, result in restored.items() if not result.error}
+        self.done = frozenset(self._results)  # numbers of the pages that an earlier run has read
+
+    def _begin(self) -> None:
+        shutil.rmtree(self._part, ignore_errors=True)
+        self._part.mkdir(parents=True)
+        _append(self._journal, asdict(self._entry))
+
+    def _restored(self) -> Iterator[tuple[int, PageResult]]:
+        """The pages of an earlier run that fits; of a page's lines the last counts."""
+        first, *rest = _lines(self._journal) or [b""]
+        if _restored_entry(first) != self._entry:
+            return
+        for line in rest:
+            if result := _restored_page(line):
+                yield result.page, result
+
+    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+        """Take in what came of a page; with its result its image, or None where there is none."""
+        if not isinstance(event, PageResult):
+            return
+        if not self._results:
+            self._begin()
+        result = linked(event, self._target.name)
+        for suffix, draw in self._rows(PICTURES):
+            for name, picture in draw(image, result) if image is not None and not result.error else ():
+                self._made(suffix).mkdir(exist_ok=True)
+                picture.save(self._made(suffix) / Path(name).name)
+        self._results[result.page] = result
+        _append(self._journal, asdict(result))
+
+    def close(self) -> None:
+        """Put everything in place, the pictures before the text that links to them, and note it in the record."""
+        results = [self._results[page] for page in sorted(self._results)]
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, _ in self._rows(PICTURES):
+            self._put_pictures(self._made(suffix), self._place(suffix))
+        for suffix, compose in self._rows(TEXTS):
+            self._made(suffix).write_bytes(encoded(compose(results)))
+            self._made(suffix).replace(self._place(suffix))
+        places = [self._place(suffix) for suffix, _ in (*self._rows(TEXTS), *self._rows(PICTURES))]
+        files = tuple(str(place.relative_to(self._folder.path)) for place in places if place.exists())
+        failed = tuple(result.page for result in results if result.error)
+        self._folder.add(replace(self._entry, files=files, failed=failed))
+        if not failed:
+            shutil.rmtree(self._part)
+
+    def _put_pictures(self, made: Path, place: Path) -> None:
+        """Put a folder's pictures in place of those of an earlier run; where there are none, no folder is left."""
+        fresh = sorted(made.iterdir()) if made.exists() else []
+        if fresh:
+            place.mkdir(exist_ok=True)
+        for stale in {*place.glob(PAGE_FILES)} - {place / picture.name for picture in fresh}:
+            stale.unlink()
+        for picture in fresh:
+            copy = shutil.copyfile(picture, self._part / "copy")
+            copy.replace(place / picture.name)
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+
+    def _rows(self, table: Mapping[str, tuple[str, Any]]) -> list[tuple[str, Any]]:
+        return [row for name, row in table.items() if name in self._entry.formats]
+
+    def _made(self, suffix: str) -> Path:
+        return self._part / f"made{suffix}"
+
+    def _place(self, suffix: str) -> Path:
+        return self._target.with_name(self._target.name + suffix)
+
+
+def linked(result: PageResult, name: str) -> PageResult:
+    """The page with its markdown's pictures linked to in NAME.images, which lies beside the markdown's own file."""
+    markdown = result.markdown
+    for number in range(1, 1 + sum(element.type == "picture" for element in result.elements)):
+        link = picture_name(result.page, number)
+        markdown = markdown.replace(f"]({link})", f"]({quote(os.fsencode(name))}.{link})")
+    return replace(result, markdown=markdown)
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8; what a file name holds that is no Unicode stands escaped, as JSON wants it too."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _append(path: Path, value: Mapping[str, Any]) -> None:
+    with path.open("ab") as file:
+        file.write(encoded(json.dumps(value, ensure_ascii=False) + "\n"))
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().split(b"\n") if path.exists() else []
+
+
+def _restored_entry(line: bytes) -> Entry | None:
+    """An entry's line; None for one that a full disk or a power cut left half."""
+    try:
+        fields = json.loads(line)
+        return Entry(**fields | {name: tuple(fields[name]) for name in ("formats", "files", "failed")})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _restored_page(line: bytes) -> PageResult | None:
+    """A page's line; None for one that a full disk or a power cut left half."""
+    try:
+        fields = json.loads(line)
+        elements = [Element(**{**each, "bbox": each["bbox"] and tuple(each["bbox"])}) for each in fields["elements"]]
+        fields |= {
+            "elements": tuple(elements),
+            "finish_reason": FinishReason(fields["finish_reason"]),
+            "problems": tuple(fields["problems"]),
+        }
+        return PageResult(**fields)
+    except (ValueError, TypeError, KeyError):
+        return None
