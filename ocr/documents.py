@@ -183,17 +183,22 @@ def select_pages(selection: str, count: int, most: int) -> list[int]:
         _check_most(count, most, "The document has")
         return list(range(1, count + 1))
     chosen: set[int] = set()
-    for part in selection.split(","):
+    for part, first, last in page_ranges(selection):
+        if not 1 <= first <= last <= count:
+            has = "1 page" if count == 1 else f"pages 1 to {count}"
+            raise InputError(f"pages is {selection!r}; {part!r} cannot be read: the document has {has}.")
+        chosen.update(range(first, last + 1))
+        _check_most(len(chosen), most, f"pages is {selection!r}; up to {part!r} it selects")
+    return sorted(chosen)
+
+
+def page_ranges(selection: str) -> Iterator[tuple[str, int, int]]:
+    """The parts of a selection, each with its first and last page. Raises InputError for a part that is no range."""
+    for part in selection.split(",") if selection.strip() else ():
         match = _RANGE.fullmatch(part)
         if match is None:
             raise InputError(f"pages is {selection!r}; {part.strip()!r} is no page or range. Write it like 1-3,7.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not 1 <= first <= last <= count:
-            has = "1 page" if count == 1 else f"pages 1 to {count}"
-            raise InputError(f"pages is {selection!r}; {part.strip()!r} cannot be read: the document has {has}.")
-        chosen.update(range(first, last + 1))
-        _check_most(len(chosen), most, f"pages is {selection!r}; up to {part.strip()!r} it selects")
-    return sorted(chosen)
+        yield part.strip(), int(match[1]), int(match[2] or match[1])
 
 
 def _check_most(number: int, most: int, what: str) -> None:
