@@ -1,0 +1,215 @@
+"""How a batch gets on, for people: a bar on a terminal, plain lines elsewhere. Knows no model and no file."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from ocr.types import FinishReason, PageResult
+
+
+@dataclass
+class Tally:
+    """What a batch has done and what is to come, in pages."""
+
+    waiting: int  # documents whose turn has not come; how many pages they have is not known before
+    opened: int = 0  # documents
+    known: int = 0  # pages of the documents that were opened
+    read: int = 0  # pages
+    started: float | None = None  # when reading began; what it took to load a model before is no page's time
+    clock: Callable[[], float] = time.monotonic
+
+    def turn(self) -> None:
+        """The next document's turn has come; pages of the last one that were not read never will be."""
+        self.waiting -= 1
+        self.known = self.read
+
+    def open(self, pages: int) -> None:
+        """It can be read, and has this many pages."""
+        self.started = self.clock() if self.started is None else self.started
+        self.opened += 1
+        self.known += pages
+
+    @property
+    def seconds(self) -> float:
+        """Since reading began."""
+        return self.clock() - self.started if self.started is not None else 0.0
+
+    @property
+    def expected(self) -> float:
+        """Pages in all, if the documents that wait are as long as those that were opened."""
+        return self.known + self.waiting * (self.known / self.opened if self.opened else 1)
+
+    @property
+    def pages_per_minute(self) -> float | None:
+        """None before the first page is read."""
+        return 60 * self.read / self.seconds if self.read and self.seconds else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None before the first page is read."""
+        rate = self.pages_per_minute
+        return 60 * (self.expected - self.read) / rate if rate else None
+
+
+class Progress:
+    """Counts, and is quiet: for when the text itself shows how reading gets on.
+
+    Used as a `with` block. Each document has its `turn`; one that can be read is then `open`, and its pages follow.
+    """
+
+    def __init__(self, documents: int) -> None:
+        self.tally = Tally(documents)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        print(line, file=sys.stderr, flush=True)
+
+    def note(self, line: str) -> None:
+        """What became of a document or a page, where that is no text."""
+
+    def turn(self, document: str) -> None:
+        """It is this document's turn; whether it can be opened is not known."""
+        self.tally.turn()
+
+    def open(self, pages: int) -> None:
+        """It can be read, and has this many pages."""
+        self.tally.open(pages)
+
+    def page(self, result: PageResult) -> None:
+        """A page of it was read."""
+        self.tally.read += 1
+
+
+class Lines(Progress):
+    """A plain line for each page, for a log."""
+
+    def note(self, line: str) -> None:
+        self.say(line)
+
+    def turn(self, document: str) -> None:
+        super().turn(document)
+        self._document, self._read = document, 0
+
+    def open(self, pages: int) -> None:
+        super().open(pages)
+        self._pages = pages
+
+    def page(self, result: PageResult) -> None:
+        super().page(result)
+        self._read += 1
+        if result.finish_reason is not FinishReason.ERROR:  # of which there is a note
+            self.say(f"{self._document}: page {result.page} ({self._read} of {self._pages}), {_how(result)}")
+
+
+def _how(result: PageResult) -> str:
+    if result.finish_reason is FinishReason.BLANK:
+        return "blank"
+    early = "" if result.finish_reason is FinishReason.STOP else f", ended early: {result.finish_reason}"
+    return f"{result.completion_tokens} tokens in {result.seconds:.1f} s{early}"
+
+
+class Bar(Progress):
+    """One line at the bottom of the terminal: document, bar, pages, pages a minute, time left."""
+
+    def __init__(self, documents: int) -> None:
+        # Imported here: whoever wants no bar need not wait for it.
+        from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn
+        from rich.progress import Progress as Display
+        from rich.table import Column
+
+        super().__init__(documents)
+        self._documents = documents
+        self._display = Display(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=32)),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True)),
+            console=Console(stderr=True),
+            expand=True,
+            refresh_per_second=4,
+        )
+        self._task = self._display.add_task("", total=documents, figures="")
+
+    def __enter__(self) -> Self:
+        self._display.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._display.stop()
+
+    def say(self, line: str) -> None:
+        self._display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, line: str) -> None:
+        self.say(line)
+
+    def turn(self, document: str) -> None:
+        super().turn(document)
+        number = f"{self._documents - self.tally.waiting}/{self._documents} " if self._documents > 1 else ""
+        self._show(description=number + document)
+
+    def open(self, pages: int) -> None:
+        super().open(pages)
+        self._show()
+
+    def page(self, result: PageResult) -> None:
+        super().page(result)
+        self._show()
+
+    def _show(self, **fields: str) -> None:
+        tally = self.tally
+        self._display.update(
+            self._task,
+            completed=tally.read,
+            total=tally.expected,
+            figures=figures(tally),
+            **fields,  # type: ignore[arg-type]
+        )
+
+
+def figures(tally: Tally) -> str:
+    """What stands beside the bar: `3/~10 pages, 14.2/min, 0:01:20 left`; ~ where documents wait to be opened."""
+    about = "~" if tally.waiting else ""
+    pages = f"{tally.read}/{about}{round(tally.expected)} pages"
+    if tally.pages_per_minute is None or tally.seconds_left is None:
+        return pages
+    return f"{pages}, {tally.pages_per_minute:.3g} pages/min, {timedelta(seconds=round(tally.seconds_left))} left"
+
+
+@contextmanager
+def logged(progress: Progress) -> Iterator[None]:
+    """Within the block, what this package logs is shown as lines that do not break a bar.
+
+    But for what the reader says of a page that failed: it does not know of which document, and the batch tells it.
+    """
+    ours = logging.getLogger("ocr")
+    handler, level = _Shown(progress), ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.setLevel(level)
+
+
+class _Shown(logging.Handler):
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != "ocr.reader" or record.exc_info:
+            self._progress.say(self.format(record))
