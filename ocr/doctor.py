@@ -1,0 +1,108 @@
+"""What reading would use on this machine, and what is wrong with it; each finding says what to do. Mends nothing."""
+
+import importlib
+import importlib.util
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import weights
+from ocr.catalog import AUTO, MODELS
+from ocr.errors import SetupError
+from ocr.reader import Reader
+from ocr.settings import VARIABLES, Settings, read_settings
+
+
+class State(StrEnum):
+    """How good a finding is."""
+
+    OK = "ok"
+    NOTE = "note"  # something that may stay as it is
+    WRONG = "WRONG"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    state: State
+    what: str
+    says: str
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, each as soon as it is known; where the settings are wrong nothing more can be said."""
+    yield Finding(State.OK, "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    try:
+        settings = read_settings()
+    except SetupError as error:
+        yield Finding(State.WRONG, "settings", str(error))
+        return
+    yield Finding(State.OK, "settings", "; ".join(_changed(settings)) or "all as they are by default")
+    yield from _torch(settings)
+    yield from _weights(settings)
+    yield from _optional()
+
+
+def _changed(settings: Settings) -> Iterator[str]:
+    """Each setting that is not at its default."""
+    for field, (variable, _) in VARIABLES.items():
+        value = getattr(settings, field)
+        if value != getattr(Settings(), field):
+            yield f"{variable}={','.join(value) if isinstance(value, tuple) else value}"
+
+
+def _torch(settings: Settings) -> Iterator[Finding]:
+    """Device, dtype and attention; imports torch, which takes seconds."""
+    try:
+        torch = importlib.import_module("torch")
+        hardware = importlib.import_module("ocr.hardware").choose_hardware(settings)
+    except ImportError as error:
+        yield Finding(State.WRONG, "torch", f"cannot be imported: {error}; install requirements.txt (or -cpu).")
+        return
+    except SetupError as error:
+        yield Finding(State.WRONG, "device", str(error))
+        return
+    yield Finding(State.OK, "torch", torch.__version__)
+    if hardware.device.type == "cuda":
+        gpu = torch.cuda.get_device_properties(hardware.device)
+        yield Finding(State.OK, "device", f"{hardware.device}: {gpu.name}, {gpu.total_memory / 1e9:.1f} GB")
+    else:
+        yield Finding(State.OK, "device", f"{hardware.device}, {torch.get_num_threads()} threads")
+    yield Finding(State.OK, "dtype", str(hardware.dtype).removeprefix("torch."))
+    yield Finding(State.OK, "attention", hardware.attention)
+
+
+def _weights(settings: Settings) -> Iterator[Finding]:
+    """The weights of each model: those that OCR_MODELS names must be there, or that which `auto` stands for."""
+    needed = settings.models or (Reader(settings).resolve(AUTO),)
+    for model in MODELS:
+        state, says = weights_of(model, settings)
+        is_wrong = state == "broken" or (state == "absent" and model in needed)
+        good = State.OK if state == "ready" else State.NOTE
+        yield Finding(State.WRONG if is_wrong else good, "weights", f"{model}: {says}")
+    yield Finding(State.OK, "auto", f"stands for {needed[0]}")
+
+
+def weights_of(model: str, settings: Settings) -> tuple[str, str]:
+    """Whether a model's weights are `ready`, `absent` or `broken`, and a sentence about it."""
+    folder = settings.checkpoints / model
+    if not folder.exists():
+        return "absent", f"absent; `python weights.py fetch {model}` fetches them into {settings.checkpoints}"
+    if faults := weights.problems(folder):
+        return "broken", f"not whole: {faults[0]}; `python weights.py fetch {model}` mends them"
+    return "ready", f"ready in {folder}"
+
+
+# What reading can do without, whether it is there, and what it is for.
+OPTIONAL: Mapping[str, tuple[Callable[[], object], str]] = {
+    "pget": (lambda: shutil.which("pget"), "downloads weights faster; huggingface_hub does it without"),
+    "flash-attn": (lambda: importlib.util.find_spec("flash_attn"), "faster attention on GPUs; sdpa serves without"),
+}
+
+
+def _optional() -> Iterator[Finding]:
+    for name, (find, use) in OPTIONAL.items():
+        yield Finding(State.OK, name, "installed") if find() else Finding(State.NOTE, name, f"not installed: {use}")
