@@ -13,11 +13,15 @@ import pytest
 import torch
 
 import weights
+from ocr.cli import main
 from ocr.deepseek import DeepSeekOCR, load
+from ocr.reader import Reader
 from ocr.settings import Settings
 from tests.checkpoints import write_deepseek
+from tests.commands import Answers, Run
 from tests.fetching import TINY, install_pget
 from tests.hub import Hub, serving
+from tests.scripted import scripted
 
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
@@ -114,3 +118,30 @@ def root(quick: None, tmp_path: Path) -> Path:
 def no_huggingface_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if it were not installed."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+
+
+@pytest.fixture
+def run(checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in a folder of its own, with options that make reading quick; gives the exit status."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"CHECKPOINTS": str(checkpoints), "DEVICE": "cpu", "DTYPE": "float32", "MODELS": ""}.items():
+        monkeypatch.setenv(f"OCR_{name}", value)
+
+    def command(*words: str) -> int:
+        try:
+            return main([*words, "--resolution=tiny", "--max-new-tokens=200"] if words[0] == "read" else words)
+        except SystemExit as exit_:  # argparse's
+            return int(exit_.code or 0)
+
+    return command
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """Has a model answer the pages with these texts, in place of the tiny one's noise."""
+
+    def use(*texts: str) -> None:
+        engine = scripted(*texts)
+        monkeypatch.setattr(Reader, "engine", lambda _reader, _model: engine)
+
+    return use

@@ -19,8 +19,13 @@ LAYERS = (
     ("layout_json", "scene_text", "documents", "loading", "dots_vision", "engine"),
     ("layout",),
     ("matching", "repetition", "writers"),
-    ("deepseek", "dots", "attempts"),
+    ("draw", "progress"),
+    ("outputs",),
+    ("sources",),
+    ("deepseek", "dots"),
     ("reader",),
+    ("batch", "doctor"),
+    ("cli",),
     ("schema",),
     ("local",),
 )
@@ -61,7 +66,9 @@ def test_weights_need_the_standard_library_alone() -> None:
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("module", ["predict", "ocr.local", "ocr.schema", "ocr.documents", "ocr.reader", "weights"])
+@pytest.mark.parametrize(
+    "module", ["predict", "ocr.local", "ocr.cli", "ocr.schema", "ocr.documents", "ocr.reader", "weights"]
+)
 def test_the_faces_start_without_torch(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'transformers', 'huggingface_hub'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,198 @@
+"""Reads many documents one after the other; what fails is noted, and the rest goes on. Knows no command line."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol
+
+from PIL import Image
+
+from ocr.catalog import Request
+from ocr.documents import Document, NumberedPage, open_document
+from ocr.errors import OCRError, SetupError
+from ocr.outputs import Files, Folder
+from ocr.progress import Progress
+from ocr.reader import Reader
+from ocr.sources import Source
+from ocr.types import Decoding, FinishReason, PageEvent, PageResult
+from ocr.writers import Writer, page_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """How every document is read."""
+
+    request: Request
+    decoding: Decoding
+    pages: str  # which ones, like 1-3,7; "" for all
+    dpi: int
+    batch: int | None  # pages decoded together; None for as many as the memory has room for
+
+
+class Sink(Protocol):
+    """Where the events of one document go."""
+
+    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+        """Take in an event; with a PageResult comes the page's image, or None where none is at hand."""
+        ...
+
+    def close(self) -> None:
+        """The document was read to its end."""
+        ...
+
+
+class Text:
+    """A document's text on a stream as it comes, below a line that names the document where one is given."""
+
+    def __init__(self, out: IO[str], writer: Writer, heading: str = "") -> None:
+        self._out, self._writer = out, writer
+        self._last = ""
+        self._show(heading)
+
+    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+        self._show(self._writer.write(event))
+
+    def close(self) -> None:
+        self._show(self._writer.close())
+        if not self._last.endswith("\n"):
+            self._show("\n")
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._last = text
+            self._out.write(text)
+            self._out.flush()
+
+
+class JsonLines:
+    """Each page on a stream as one line of JSON: the document's name, and what the JSON document has of a page."""
+
+    def __init__(self, out: IO[str], document: str) -> None:
+        self._out, self._document = out, document
+
+    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+        if isinstance(event, PageResult):
+            line = json.dumps({"document": self._document, **page_json(event)}, ensure_ascii=False)
+            print(line, file=self._out, flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Outcome:
+    """What became of a batch."""
+
+    documents: int = 0  # read to their end
+    whole: int = 0  # skipped, because the folder holds them whole
+    pages: int = 0  # read
+    failures: list[str] = field(default_factory=list)  # a line for each document and page that could not be read
+    early: list[str] = field(default_factory=list)  # a line for each page whose text ended before the model was done
+
+
+class Batch:
+    """Reads documents with one job. What comes of them goes to `printed`, a sink for each, and into `folder`."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        job: Job,
+        progress: Progress,
+        *,
+        printed: Callable[[Source], Sink] | None = None,
+        folder: Folder | None = None,
+    ) -> None:
+        self._reader, self._job, self._progress = reader, job, progress
+        self._printed, self._folder = printed, folder
+        self.outcome = Outcome()
+
+    def run(self, sources: Iterable[Source]) -> None:
+        """Read all of them. Raises SetupError where no model can be loaded, BrokenPipeError where nobody listens."""
+        for source in sources:
+            self._progress.turn(str(source))
+            try:
+                self._read(source)
+            except (SetupError, BrokenPipeError):
+                raise
+            except Exception as error:  # whatever one document does, the others are read
+                self._failed(f"{source}: {_sentence(error)}")
+
+    def _read(self, source: Source) -> None:
+        content = source.content(self._reader.settings.max_file_mb)
+        files = self._folder.document(source.name, content) if self._folder else None
+        if files and files.are_whole:
+            self.outcome.whole += 1
+            self._progress.note(f"{source}: whole already")
+            return
+        with self._open(content, self._job.pages) as document:
+            self._document(source, content, document, files)
+
+    def _document(self, source: Source, content: Path | bytes, document: Document, files: Files | None) -> None:
+        """Read a document that is open, but for the pages that an earlier run has left in its files."""
+        done = set(files.done if files else ())
+        missing = [number for number in document.numbers if number not in done]
+        if done:
+            self._progress.note(f"{source}: {len(done)} of {len(document.numbers)} pages are there already")
+        self._reader.engine(self._job.request.model)  # loaded before the clock of the progress starts
+        self._progress.open(len(missing))
+        printed = self._printed(source) if self._printed else None
+        sinks: list[Sink] = [sink for sink in (printed, files) if sink is not None]
+        if not done:
+            self._pages(source, document, sinks)
+        elif missing:
+            with self._open(content, ",".join(map(str, missing))) as rest:
+                self._pages(source, rest, sinks)
+        for sink in sinks:
+            sink.close()
+        self.outcome.documents += 1
+
+    def _open(self, content: Path | bytes, pages: str) -> Document:
+        return open_document(content, pages, self._reader.settings, self._job.dpi)
+
+    def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink]) -> None:
+        images: dict[int, Image.Image] = {}
+        if self._folder and self._folder.has_pictures:
+            document = _kept(document, images)
+        with closing(self._reader.read(self._job.request, document, self._job.decoding, self._job.batch)) as events:
+            for event in events:
+                image = images.pop(event.page, None) if isinstance(event, PageResult) else None
+                for sink in sinks:
+                    sink.write(event, image)
+                if isinstance(event, PageResult):
+                    self._count(source, event)
+
+    def _count(self, source: Source, result: PageResult) -> None:
+        self._progress.page(result)
+        if result.finish_reason is FinishReason.ERROR:
+            self._failed(f"{source}, page {result.page}: {result.error}")
+            return
+        self.outcome.pages += 1
+        if result.finish_reason not in (FinishReason.STOP, FinishReason.BLANK):
+            self.outcome.early.append(f"{source}, page {result.page}: {result.finish_reason}")
+
+    def _failed(self, line: str) -> None:
+        self.outcome.failures.append(line)
+        self._progress.note(line)
+
+
+def _kept(pages: Iterable[NumberedPage], images: dict[int, Image.Image]) -> Iterator[NumberedPage]:
+    """The pages as they come, each image noted under its number until someone takes it from there."""
+    for number, image in pages:
+        if isinstance(image, Image.Image):
+            images[number] = image
+        yield number, image
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OCRError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" {error.filename!r}" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    log.error("Nobody foresaw this error; please report it.", exc_info=error)
+    return f"{type(error).__name__}: {error}"
