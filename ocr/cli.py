@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return SOME_FAILED
     except KeyboardInterrupt:
-        print("Interrupted. What is done in the folder of -o is kept; --resume goes on from there.", file=sys.stderr)
+        print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     return status
 
@@ -208,6 +208,8 @@ def _read(arguments: argparse.Namespace) -> int:
             batch.run(sources)
     except (KeyboardInterrupt, SystemExit):
         _report(batch.outcome, progress)
+        if folder:
+            progress.say("What is done is kept; the same command with --resume goes on from there.")
         raise
     _report(batch.outcome, progress)
     return SOME_FAILED if batch.outcome.failures else ALL_READ

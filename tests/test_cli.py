@@ -1,14 +1,22 @@
 """`python -m ocr` as its users type it, in this process: the real stack on tiny weights, or with a scripted model."""
 
 import json
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
+import jsonschema
 import pytest
 from PIL import Image
 
+from ocr.documents import Document
+from ocr.draw import annotate
+from ocr.errors import InputError
 from ocr.reader import Reader
+from ocr.types import Element
 from tests.commands import Answers, Run, files, write
 from tests.pictures import page
+from tests.test_document_schema import SCHEMA
 
 ANSWER = (
     "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 100]]<|/det|>\n# Größe\n\n"
@@ -65,7 +73,9 @@ def test_every_format_is_written_and_the_markdown_leads_to_the_figures(
     ]
     link = "![](my%20scan.images/page-1-1.png)"
     assert Path("out/my scan.md").read_text() == f"# Größe\n\n{link}\n"
-    (read,) = json.loads(Path("out/my scan.json").read_text())["pages"]
+    document = json.loads(Path("out/my scan.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    (read,) = document["pages"]
     assert read["markdown"] == f"# Größe\n\n{link}"
     with Image.open("out/my scan.images/page-1-1.png") as figure:
         assert figure.size == pytest.approx((200, 160), abs=1)
@@ -73,6 +83,32 @@ def test_every_format_is_written_and_the_markdown_leads_to_the_figures(
         assert annotated.size == (400, 200)
         assert annotated.getpixel((0, 120)) != (255, 255, 255)  # the picture's frame
     assert capsys.readouterr().out == ""
+
+
+def test_pixels_are_held_no_longer_than_their_page_is_read(
+    run: Run, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[weakref.ref[Image.Image]] = []
+    held: list[int] = []
+    draw = Document._page
+
+    def noted(document: Document, number: int) -> Image.Image | InputError:
+        image = draw(document, number)
+        assert isinstance(image, Image.Image)
+        drawn.append(weakref.ref(image))
+        return image
+
+    def annotated(image: Image.Image, elements: Sequence[Element]) -> Image.Image:
+        held.append(sum(reference() is not None for reference in drawn))
+        return annotate(image, elements)
+
+    monkeypatch.setattr(Document, "_page", noted)
+    monkeypatch.setattr("ocr.outputs.annotate", annotated)
+    answers("some text")
+    write("a.pdf", *(page() for _ in range(8)))
+    assert run("read", "a.pdf", "-o", "out", "--format", "annotated", "--batch", "2") == 0
+    assert len(held) == 8
+    assert max(held) <= 3  # a batch, and the page that a loop has just let go of
 
 
 def test_by_default_a_folder_gets_the_markdown_and_what_it_links_to(run: Run, answers: Answers) -> None:
