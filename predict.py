@@ -119,6 +119,8 @@ class Predictor(BasePredictor):
         except CancelationException:
             self.record_metric("finish_reason", FinishReason.CANCELLED.value)
             raise
+        finally:
+            document.close()
         if results and all(result.error for result in results):
             raise InputError(results[0].error)
         if text := writer.close():

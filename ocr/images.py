@@ -267,16 +267,6 @@ def _tiles(page: Image.Image, tile: int, columns: int, rows: int) -> tuple[Pixel
     return tuple(np.asarray(resized.crop((x, y, x + tile, y + tile))) for x, y in corners)
 
 
-INK = 32  # grey levels from the page's median; paper's grain and a scanner's noise are less
-BLANK = 1e-5  # of the pixels; a full stop at 200 dpi is more on a page of letter size
-
-
-def is_blank(page: Image.Image) -> bool:
-    """Whether there is nothing on an RGB page: hardly a pixel differs from the page's median grey."""
-    levels = np.asarray(page.convert("L")).astype(np.int16)
-    return bool(np.mean(np.abs(levels - np.median(levels)) > INK) < BLANK)
-
-
 MAX_ASPECT = 200  # longer side to shorter one; dots.ocr was trained on nothing longer
 
 

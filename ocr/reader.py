@@ -8,11 +8,10 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from PIL import Image
-
 import weights
 from ocr.attempts import PageReading
 from ocr.catalog import AUTO, MODELS, RESOLUTIONS, Request
+from ocr.documents import NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.images import is_blank
 from ocr.settings import Settings
@@ -20,7 +19,6 @@ from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
 
 log = logging.getLogger(__name__)
 
-NumberedPage = tuple[int, Image.Image | InputError]  # from 1; an upright RGB page, or why there is none
 Tagged = tuple[int, PageEvent]  # the index of the page among those that are read, and an event of it
 
 

@@ -26,6 +26,7 @@ class Settings:
     attention: str = "auto"
     max_pixels: int = 200_000_000  # of one image; an A0 sheet scanned at 300 dpi has 140 million
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
+    max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more
     deadline_s: float | None = None  # seconds for one page, all attempts
     batch: int | None = None  # pages of one document that are decoded together; None: as many as memory has room for
 

@@ -231,7 +231,6 @@ def metrics(pages: Sequence[PageResult]) -> dict[str, Any]:
         "retries": sum(page.retries for page in pages),
         **_usage(pages),
         "finish_reason": summary(pages)["finish_reason"],
-        "time_to_first_token": round(pages[0].time_to_first_token, 3),
+        "time_to_first_token": round(first, 3),
         "tokens_per_second": round(tokens / seconds, 2) if seconds else 0.0,
-        "retries": sum(page.retries for page in pages),
     }

@@ -46,6 +46,13 @@ def facts(found: list[PageResult]) -> list[tuple[Any, ...]]:
 SIZES = ((200, 120), (700, 300), (90, 300), (660, 1400), (300, 300))  # ragged: tiles for some, few patches for others
 
 
+def printed(width: int, height: int) -> Image.Image:
+    """A page with something in its middle; a bar along its edge alone would pass for a shadow."""
+    image = page(width, height)
+    image.paste((20, 20, 20), (width // 3, height // 3, width // 2, height // 2))
+    return image
+
+
 @pytest.fixture(scope="module")
 def tiny_dots(tmp_path_factory: pytest.TempPathFactory) -> dots.DotsOCR:
     return dots.load(write_dots(tmp_path_factory.mktemp("checkpoints") / "dots.ocr"), FLOAT32)
@@ -60,7 +67,7 @@ def test_a_batch_gives_each_page_what_it_gets_alone(
 ) -> None:
     request = Request(model=model, resolution=resolution)
     asked = {"deepseek-ocr": engine, "dots.ocr": tiny_dots}[model]
-    pages: list[NumberedPage] = [(number, page(*size)) for number, size in enumerate(SIZES, start=1)]
+    pages: list[NumberedPage] = [(number, printed(*size)) for number, size in enumerate(SIZES, start=1)]
     decoding = Decoding(max_new_tokens=24, temperature=temperature, seed=3)
     alone, *together = (facts(results(read_pages(asked, request, pages, decoding, batch))) for batch in (1, 2, 4))
     assert len({prompt.prompt_tokens for prompt in results(read_pages(asked, request, pages, decoding, 5))}) > 1

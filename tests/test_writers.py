@@ -257,7 +257,6 @@ def test_the_metrics_are_those_of_all_pages_and_the_worst_end() -> None:
         "finish_reason": "deadline",
         "time_to_first_token": 0.5,
         "tokens_per_second": 5.0,
-        "retries": 0,
     }
 
 
