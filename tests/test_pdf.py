@@ -226,6 +226,7 @@ def test_a_process_that_cannot_run_is_the_operators_to_mend(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "_PROJECT", tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # by which script/test finds the project from anywhere
     with pytest.raises(SetupError, match="process that draws PDFs cannot run"):
         open_document(two_pages(page_of(5)), "", SETTINGS)
     assert "ocr" in capfd.readouterr().err
