@@ -1,0 +1,164 @@
+"""What small checkpoints are trained with: pages whose truth is true, answers that the package's own parser
+understands, batches that come out the same again, and a training that goes on where it stopped."""
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN
+from ocr.deepseek import BOS, EOS, IMAGE
+from ocr.layout import PARSERS, Elements
+from ocr.types import Resolution
+from training import train
+from training.answers import Answer, free_ocr, locate, markdown, ocr_with_boxes, prompt_of
+from training.batches import ALL_TASKS, IGNORED, Batches, Stage, View, encoded
+from training.fonts import FOLDER, HELD_OUT, KNOWN
+from training.model import byte_tokenizer
+from training.pages import Page, Style, draw_page
+
+FILES = {file for family in (*KNOWN, *HELD_OUT) for file in (family.regular, family.bold, family.italic) if file}
+pytestmark = pytest.mark.skipif(
+    not {path.name for path in FOLDER.rglob("*.?tf")} >= FILES or not Path("/usr/share/dict/words").exists(),
+    reason="Debian's packages of fonts and words, named in training/fonts.py, are not installed here",
+)
+CLEAN = Style(512, is_clean=True)
+PAGES = range(12)
+
+
+def page(seed: int, style: Style = CLEAN) -> Page:
+    return draw_page(Random(seed), style)
+
+
+def text_of(answer: Answer) -> str:
+    return "".join(text for text, _ in answer)
+
+
+def elements_of(answer: Answer, drawn: Page) -> list[Any]:
+    parser, elements = PARSERS["grounded"](drawn.image.size, (999, 999)), Elements()
+    events = [*parser.feed(text_of(answer)), *parser.close()]
+    assert parser.problems == []
+    return [element for event in events for element in elements.feed(event)] + list(elements.close())
+
+
+@pytest.mark.parametrize("seed", PAGES)
+def test_every_character_stands_where_the_truth_says(seed: int) -> None:
+    drawn = page(seed, Style(512, is_clean=True, families=KNOWN[:1]))
+    levels = np.asarray(drawn.image.convert("L")).astype(int)
+    for line in (line for block in drawn.blocks for line in block.lines):
+        x1, y1, x2, y2 = (round(side) for side in line.box)
+        assert np.ptp(levels[y1:y2, x1:x2]) > 60, line.text
+        assert all(x1 <= x <= x2 and y1 <= y <= y2 for x, y in line.centres)
+        levels[max(0, y1 - 1) : y2 + 1, max(0, x1 - 1) : x2 + 1] = levels[0, 0]
+    assert np.ptp(levels) == 0  # nothing stands outside of the boxes
+
+
+@pytest.mark.parametrize("seed", PAGES)
+def test_a_skewed_page_has_its_truth_skewed_with_it(seed: int) -> None:
+    drawn = page(seed, Style(512))
+    for line in (line for block in drawn.blocks for line in block.lines):
+        assert len(line.centres) == len(line.text)
+        x1, y1, x2, y2 = line.box
+        assert all(x1 - 2 <= x <= x2 + 2 and y1 - 2 <= y <= y2 + 2 for x, y in line.centres)
+
+
+@pytest.mark.parametrize("seed", PAGES)
+def test_the_packages_parser_finds_the_blocks_in_the_markdown(seed: int) -> None:
+    drawn = page(seed)
+    elements = elements_of(markdown(drawn), drawn)
+    marks = {"title": "# ", "sub_title": "## ", "text": ""}
+    for element, block in zip(elements, drawn.blocks, strict=True):
+        assert element.label == block.label
+        assert element.text == marks[block.label] + "\n".join(line.text for line in block.lines)
+        assert element.bbox == pytest.approx(block.box, abs=1)
+
+
+def test_each_line_has_its_box_in_ocr_with_boxes() -> None:
+    drawn = page(3)
+    lines = [line for block in drawn.blocks for line in block.lines]
+    assert [element.text for element in elements_of(ocr_with_boxes(drawn), drawn)] == [line.text for line in lines]
+
+
+def test_what_is_to_be_located_stands_once_on_the_page() -> None:
+    drawn = page(5)
+    found = locate(drawn, Random(0))
+    assert found is not None
+    words, answer = found
+    assert drawn.text.count(words) == 1
+    (element,) = elements_of(answer, drawn)
+    line = next(line for block in drawn.blocks for line in block.lines if words in line.text)
+    assert element.text == words
+    assert line.box[0] - 1 <= element.bbox[0] < element.bbox[2] <= line.box[2] + 1
+
+
+@pytest.mark.parametrize("make", [free_ocr, markdown, ocr_with_boxes])
+def test_answers_are_spelled_as_the_tokenizer_spells_them(make: Any) -> None:
+    tokenizer = byte_tokenizer()
+    answer = make(page(7))
+    ids = [token for text, _ in answer for token in encoded(tokenizer.get_vocab(), text)]
+    assert ids == tokenizer.encode(text_of(answer), add_special_tokens=False).ids
+    prompt = prompt_of(LOCATE, "a b")
+    assert encoded(tokenizer.get_vocab(), prompt) == tokenizer.encode(prompt, add_special_tokens=False).ids
+
+
+STAGE = Stage("test", 8, 3, 128, (12,), ALL_TASKS)
+
+
+def test_a_batch_asks_for_the_answer_and_shows_where_it_is_read_off() -> None:
+    ids = byte_tokenizer().get_vocab()
+    for batch in Batches(STAGE, 0)[0]:
+        assert batch.pixels.shape == (3, 128, 128, 3)
+        assert (batch.ids == ids[IMAGE]).sum(1).tolist() == [2 * 3 + 1] * 3
+        for row, labels, places in zip(batch.ids, batch.labels, batch.places, strict=True):
+            asked = labels[labels != IGNORED]
+            assert asked[-1] == ids[EOS]
+            first = int((labels != IGNORED).nonzero()[0])
+            assert asked[:-1].tolist() == row[first + 1 : first + len(asked)].tolist()
+            assert row[0] == ids[BOS]
+            assert set(row[places[places >= 0]].tolist()) == {ids[IMAGE]}
+
+
+def test_a_point_is_found_in_the_feature_that_holds_it() -> None:
+    drawn = page(1)
+    width, height = drawn.image.size
+    view = View(drawn, Resolution(base=512, tile=512, padded=False))
+    assert view.index((1, 1)) == 1
+    assert view.index((width - 1, 1)) == 8
+    assert view.index((1, height - 1)) == 1 + 7 * 9
+
+
+def test_the_same_number_draws_the_same_batch() -> None:
+    first, again = Batches(STAGE, 1)[1], Batches(STAGE, 1)[1]
+    assert all(torch.equal(a.pixels, b.pixels) and torch.equal(a.ids, b.ids) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0].pixels, Batches(STAGE, 2)[1][0].pixels)
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "EVERY", 4)
+    monkeypatch.setattr(train, "THREADS", 1)
+    monkeypatch.setattr(train, "WORKERS", 0)
+    monkeypatch.setattr(train, "STAGES", (STAGE,))
+    train.Training(tmp_path / "whole").run()
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(training: train.Training, *_means: object) -> None:
+        training.save()
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Training, "_note", stop)
+        with pytest.raises(StoppedError):
+            train.Training(tmp_path / "stopped").run()
+    train.Training(tmp_path / "stopped").run()
+    whole, stopped = (train.Training(tmp_path / name).learner.state_dict() for name in ("whole", "stopped"))
+    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+
+
+def test_prompts_are_the_packages_own() -> None:
+    assert prompt_of(MARKDOWN) == "<image>\n<|grounding|>Convert the document to markdown."
+    assert prompt_of(FREE_OCR) == "<image>\nFree OCR."
