@@ -18,6 +18,7 @@ from training.answers import Answer, free_ocr, locate, markdown, ocr_with_boxes,
 from training.batches import ALL_TASKS, IGNORED, Batches, Stage, View, encoded
 from training.fonts import FOLDER, HELD_OUT, KNOWN
 from training.model import byte_tokenizer
+from training.muon import Muon, orthogonalised
 from training.pages import Page, Style, draw_page
 
 FILES = {file for family in (*KNOWN, *HELD_OUT) for file in (family.regular, family.bold, family.italic) if file}
@@ -128,6 +129,35 @@ def test_a_point_is_found_in_the_feature_that_holds_it() -> None:
     assert view.index((1, 1)) == 1
     assert view.index((width - 1, 1)) == 8
     assert view.index((1, height - 1)) == 1 + 7 * 9
+
+
+def test_a_point_is_found_in_the_part_of_its_feature() -> None:
+    drawn = page(1)
+    width, height = drawn.image.size
+    view = View(drawn, Resolution(base=512, tile=512, padded=False))
+    assert view.part((1, 1)) == 0
+    assert view.part((width - 0.1, 1)) == 7
+    assert view.part((1, height / 8 - 0.1)) == 24
+    assert view.part((width + 9, height + 9)) == 31
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 32), (2, 32, 8)])
+def test_orthogonalised_matrices_stretch_every_direction_about_alike(shape: tuple[int, int, int]) -> None:
+    matrices = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalised(matrices))
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (2, 6, 4)])
+def test_muon_finds_the_least_of_a_bowl(shape: tuple[int, ...]) -> None:
+    parameter = torch.nn.Parameter(torch.ones(shape))
+    optimiser = Muon([parameter], lr=0.05)
+    for _ in range(250):
+        optimiser.zero_grad()
+        (parameter**2).sum().backward()
+        optimiser.step()
+    assert parameter.abs().max() < 0.4
 
 
 def test_the_same_number_draws_the_same_batch() -> None:

@@ -35,11 +35,12 @@ class Stage:
     characters: tuple[int, ...]  # most characters of a page; a batch has one of these
     tasks: Mapping[str, float]  # how often each is asked; none: the vision learns alone
     pitch: tuple[float, float] = (28, 64)  # px of the view from line to line
+    rate: float = 1.0  # the share of the optimisers' highest rates
     padded: bool = False  # whether the view keeps the page's aspect
     pages: int | None = None  # px, side of the square that the pages are drawn for; None for the view's
 
 
-ALL_TASKS = {FREE_OCR: 0.4, MARKDOWN: 0.3, LOCATE: 0.15, OCR_WITH_BOXES: 0.15}
+ALL_TASKS = {FREE_OCR: 0.4, MARKDOWN: 0.35, LOCATE: 0.15, OCR_WITH_BOXES: 0.1}
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Batch:
     ids: Tensor  # (pages, tokens): prompt, answer and end, padded on the right
     labels: Tensor  # (pages, tokens): the token to be said at each position, IGNORED where none is asked
     places: Tensor  # (pages, tokens): the index in ids of the feature which that token is read off, -1 for none
+    parts: Tensor  # (pages, tokens): in which of the feature's parts that token stands, IGNORED for none
     patches: Tensor  # (pages, rows, columns, slots): the class of the character in each part of each patch
     features: Tensor  # (pages, rows, columns, slots): likewise of each feature
 
@@ -60,6 +62,7 @@ class _Example:
     ids: list[int]
     labels: list[int]
     places: list[int]
+    parts: list[int]
     patches: np.ndarray
     features: np.ndarray
 
@@ -102,16 +105,23 @@ class Batches(torch.utils.data.Dataset[list[Batch]]):
         view = View(page, resolution)
         ids = [self.ids[BOS], *[self.ids[IMAGE]] * view.tokens, *encoded(self.ids, prompt.removeprefix(IMAGE))]
         start = len(ids)
-        places = [-1] * start
+        places, parts = [-1] * start, [IGNORED] * start
         for text, point in answer:
             tokens = encoded(self.ids, text)
             ids += tokens
             places += [view.index(point) if point else -1] * len(tokens)
+            parts += [view.part(point) if point else IGNORED] * len(tokens)
         ids.append(self.ids[EOS])
         # What stands at a position is what is to be said one position before.
         labels = [IGNORED] * (start - 1) + ids[start:]
         return _Example(
-            view.pixels, ids[:-1], labels, places[1:], view.slots(PATCH, PATCH_SLOTS), view.slots(FEATURE, TOKEN_SLOTS)
+            view.pixels,
+            ids[:-1],
+            labels,
+            places[1:],
+            parts[1:],
+            view.slots(PATCH, PATCH_SLOTS),
+            view.slots(FEATURE, TOKEN_SLOTS),
         )
 
 
@@ -149,6 +159,12 @@ class View:
         column, row = (min(max(int(side / FEATURE), 0), self.grid - 1) for side in self.point(point))
         return 1 + row * (self.grid + 1) + column
 
+    def part(self, point: Point) -> int:
+        """In which of the parts of its feature this point of the page is."""
+        rows, columns = TOKEN_SLOTS
+        x, y = (min(max(side, 0.0), self.side - 1e-3) % FEATURE / FEATURE for side in self.point(point))
+        return int(y * rows) * columns + int(x * columns)
+
     def slots(self, cell: int, parts: tuple[int, int]) -> np.ndarray:
         """The class of the character in each part of each cell of `cell` px, (rows, columns, parts of a cell)."""
         rows, columns = parts
@@ -177,6 +193,7 @@ def collate(examples: Sequence[_Example]) -> Batch:
         ids=padded([example.ids for example in examples], 2),
         labels=padded([example.labels for example in examples], IGNORED),
         places=padded([example.places for example in examples], -1),
+        parts=padded([example.parts for example in examples], IGNORED),
         patches=torch.from_numpy(np.stack([example.patches for example in examples])),
         features=torch.from_numpy(np.stack([example.features for example in examples])),
     )

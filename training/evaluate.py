@@ -153,10 +153,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, default=STATE, help="a folder with a checkpoint in it")
     parser.add_argument("--pages", type=int, default=180, help="for each preset and kind of font")
-    parser.add_argument("--resolution", action="append", help="presets (default: Tiny)")
+    parser.add_argument("--resolution", action="append", help="presets (default: Small)")
     arguments = parser.parse_args()
     reader = Reader(replace(Settings(), checkpoints=arguments.checkpoints.resolve(), device="cpu", dtype="float32"))
-    for resolution in arguments.resolution or ["Tiny"]:
+    for resolution in arguments.resolution or ["Small"]:
         for name, families in (("known fonts", KNOWN), ("held-out fonts", HELD_OUT)):
             print(report(reader, arguments.pages, resolution, name, families), end="\n\n", flush=True)
 

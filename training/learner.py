@@ -1,11 +1,12 @@
 """The model in training, with what helps it learn and is thrown away afterwards.
 
 Trained on its answers alone, a model this small stays at chance for hours: it cannot know which of the features to read
-a character off before it can read, nor read before it knows. So three more losses show it:
+a character off before it can read, nor read before it knows. So four more losses show it:
 
 - `patches`: the last of SAM's layers names the character in each half of each patch of 16 px;
 - `features`: the projected feature names the characters in each of its 4 x 8 parts of 16 x 8 px;
-- `places`: two heads of each of the decoder's last layers attend to the feature which the next character is read off.
+- `places`: two heads of each of the decoder's last layers attend to the feature which the next character is read off;
+- `parts`: before its last layer the decoder says in which of that feature's 4 x 8 parts the character stands.
 """
 
 from typing import Any
@@ -19,13 +20,14 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from training.batches import CLASSES, IGNORED, PATCH_SLOTS, TOKEN_SLOTS, Batch
 
 GUIDED_HEADS = 2
-GUIDED_LAYERS = (1, 2)
-WEIGHTS = {"text": 1.0, "patches": 0.5, "features": 0.5, "places": 0.3}
+GUIDED_LAYERS = (1, 2, 3)
+PARTED_LAYER = 2  # the one whose output says the part
+WEIGHTS = {"text": 1.0, "patches": 0.5, "features": 0.5, "places": 0.3, "parts": 0.3}
 NOTHING = 0.05  # weight of a part that holds no character: most hold none
 
 
 class Learner(nn.Module):
-    """The model with two more heads; its forward gives the losses of a batch."""
+    """The model with three more heads; its forward gives the losses of a batch."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -34,9 +36,13 @@ class Learner(nn.Module):
         hidden = model.config.text_config.hidden_size
         self.patch_head = nn.Linear(sam.config.hidden_size, CLASSES * PATCH_SLOTS[0] * PATCH_SLOTS[1])
         self.feature_head = nn.Linear(hidden, CLASSES * TOKEN_SLOTS[0] * TOKEN_SLOTS[1])
+        self.part_head = nn.Linear(hidden, TOKEN_SLOTS[0] * TOKEN_SLOTS[1])
         self.register_buffer("class_weights", torch.tensor([NOTHING] + [1.0] * (CLASSES - 1)))
         self._seen: dict[str, Tensor] = {}
         sam.layers[-1].register_forward_hook(lambda _module, _inputs, out: self._seen.update(patches=out))
+        model.model.language_model.layers[PARTED_LAYER].register_forward_hook(
+            lambda _module, _inputs, out: self._seen.update(parts=out)
+        )
         self._guided: list[Tensor] = []
         self._places: Tensor | None = None
         ALL_ATTENTION_FUNCTIONS.register("guided", self._attend)
@@ -64,7 +70,11 @@ class Learner(nn.Module):
         asked = batch.labels != IGNORED
         logits, labels = self.model.lm_head(hidden[asked]), batch.labels[asked]
         losses = {"text": cross_entropy(logits, labels), "_right": (logits.argmax(-1) == labels).float().mean()}
-        return losses | ({"places": torch.stack(self._guided).mean()} if helped else {})
+        if helped:
+            stands = batch.parts != IGNORED
+            losses["places"] = torch.stack(self._guided).mean()
+            losses["parts"] = cross_entropy(self.part_head(self._seen["parts"][stands]), batch.parts[stands])
+        return losses
 
     def _embeds(self, ids: Tensor, grid: Tensor) -> Tensor:
         model = self.model.model

@@ -22,11 +22,11 @@ def dictionary() -> list[str]:
 def piece(random: Random) -> str:
     """One run of characters without a blank: what stands between two blanks of a line."""
     kind = random.random()
-    if kind < 0.52:
+    if kind < 0.6:
         return _word(random)
-    if kind < 0.72:
+    if kind < 0.8:
         return _number(random)
-    if kind < 0.92:
+    if kind < 0.9:
         return _noise(random)
     return random.choice((f"({_word(random)})", f'"{_word(random)}"', f"{_word(random)}-{_word(random)}", "-", "&"))
 
