@@ -12,7 +12,6 @@ import torch
 from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN
 from ocr.deepseek import BOS, EOS, IMAGE
 from ocr.layout import PARSERS, Elements
-from ocr.types import Resolution
 from training import train
 from training.answers import Answer, free_ocr, locate, markdown, ocr_with_boxes, prompt_of
 from training.batches import ALL_TASKS, IGNORED, Batches, Stage, View, encoded
@@ -120,12 +119,13 @@ def test_a_batch_asks_for_the_answer_and_shows_where_it_is_read_off() -> None:
             assert asked[:-1].tolist() == row[first + 1 : first + len(asked)].tolist()
             assert row[0] == ids[BOS]
             assert set(row[places[places >= 0]].tolist()) == {ids[IMAGE]}
+        assert torch.equal(batch.parts != IGNORED, batch.places >= 0)
 
 
 def test_a_point_is_found_in_the_feature_that_holds_it() -> None:
     drawn = page(1)
     width, height = drawn.image.size
-    view = View(drawn, Resolution(base=512, tile=512, padded=False))
+    view = View(drawn, 512)
     assert view.index((1, 1)) == 1
     assert view.index((width - 1, 1)) == 8
     assert view.index((1, height - 1)) == 1 + 7 * 9
@@ -134,7 +134,7 @@ def test_a_point_is_found_in_the_feature_that_holds_it() -> None:
 def test_a_point_is_found_in_the_part_of_its_feature() -> None:
     drawn = page(1)
     width, height = drawn.image.size
-    view = View(drawn, Resolution(base=512, tile=512, padded=False))
+    view = View(drawn, 512)
     assert view.part((1, 1)) == 0
     assert view.part((width - 0.1, 1)) == 7
     assert view.part((1, height / 8 - 0.1)) == 24

@@ -36,8 +36,6 @@ class Stage:
     tasks: Mapping[str, float]  # how often each is asked; none: the vision learns alone
     pitch: tuple[float, float] = (28, 64)  # px of the view from line to line
     rate: float = 1.0  # the share of the optimisers' highest rates
-    padded: bool = False  # whether the view keeps the page's aspect
-    pages: int | None = None  # px, side of the square that the pages are drawn for; None for the view's
 
 
 ALL_TASKS = {FREE_OCR: 0.4, MARKDOWN: 0.35, LOCATE: 0.15, OCR_WITH_BOXES: 0.1}
@@ -86,7 +84,7 @@ class Batches(torch.utils.data.Dataset[list[Batch]]):
         torch.set_num_threads(1)
         random = Random(f"{self.seed} {self.stage.name} {group}")
         style = Style(
-            self.stage.pages or self.stage.view,
+            self.stage.view,
             max_characters=random.choice(self.stage.characters),
             pitches=self.stage.pitch,
         )
@@ -101,8 +99,7 @@ class Batches(torch.utils.data.Dataset[list[Batch]]):
     def _example(self, random: Random, style: Style) -> _Example:
         page = draw_page(random, style)
         prompt, answer = draw_task(page, random, self.stage.tasks or {FREE_OCR: 1.0})
-        resolution = Resolution(base=self.stage.view, tile=self.stage.view, padded=self.stage.padded)
-        view = View(page, resolution)
+        view = View(page, self.stage.view)
         ids = [self.ids[BOS], *[self.ids[IMAGE]] * view.tokens, *encoded(self.ids, prompt.removeprefix(IMAGE))]
         start = len(ids)
         places, parts = [-1] * start, [IGNORED] * start
@@ -137,11 +134,11 @@ def encoded(ids: Mapping[str, int], text: str) -> list[int]:
 
 
 class View:
-    """A page as the model gets it, and where its points are there."""
+    """A page as the model gets it, stretched to a square of `side` px, and where its points are there."""
 
-    def __init__(self, page: Page, resolution: Resolution) -> None:
-        self.page, self.side, self.padded = page, resolution.base, resolution.padded
-        self.pixels = square_views(page.image, resolution).whole
+    def __init__(self, page: Page, side: int) -> None:
+        self.page, self.side = page, side
+        self.pixels = square_views(page.image, Resolution(base=side, tile=side, padded=False)).whole
         self.grid = self.side // FEATURE
         self.tokens = self.grid * (self.grid + 1) + 1
 
@@ -149,10 +146,7 @@ class View:
         """A point of the page, px, in px of the view."""
         width, height = self.page.image.size
         x, y = point
-        if not self.padded:
-            return x * self.side / width, y * self.side / height
-        scale = self.side / max(width, height)
-        return x * scale + (self.side - width * scale) / 2, y * scale + (self.side - height * scale) / 2
+        return x * self.side / width, y * self.side / height
 
     def index(self, point: Point) -> int:
         """The position in the prompt of the feature that holds this point of the page."""
