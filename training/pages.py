@@ -15,6 +15,7 @@ from training import words
 from training.fonts import KNOWN, Family, Type, load_font
 
 GRAIN_SIDE = 2048  # px
+INK, PAPER = 40, 230  # levels of grey while a page is set: room for noise on either side
 
 Point = tuple[float, float]  # px of the page
 Box = tuple[float, float, float, float]  # px of the page: x1, y1, x2, y2
@@ -77,12 +78,12 @@ def draw_page(random: Random, style: Style) -> Page:
     paper.fill()
     image, blocks = paper.image, paper.blocks
     if not style.is_clean:
-        image, blocks = _aged(random, image, blocks, paper.colour)
-    return Page(image, tuple(blocks), paper.family.name, paper.pitch)
+        image, blocks = _aged(random, image, blocks)
+    return Page(_tinted(image, paper.ink, paper.colour), tuple(blocks), paper.family.name, paper.pitch)
 
 
 class _Paper:
-    """A page while it is set, from top to bottom."""
+    """A page while it is set, from top to bottom: in INK on PAPER, which are given their colours at the end."""
 
     def __init__(self, random: Random, style: Style, width: int, height: int) -> None:
         self.random = random
@@ -101,7 +102,7 @@ class _Paper:
         self.ink = (
             tuple(max(0, ink + random.randint(-30, 60)) for _ in range(3)) if random.random() < 0.3 else (ink,) * 3
         )
-        self.image = Image.new("RGB", (width, height), self.colour)
+        self.image = Image.new("L", (width, height), PAPER)
         self.pen = ImageDraw.Draw(self.image)
         self.blocks: list[Block] = []
 
@@ -200,7 +201,7 @@ class _Paper:
         return text
 
     def _set(self, text: str, x: float, y: float, font: Type) -> Line:
-        self.pen.text((x, y), text, fill=self.ink, font=font.font)
+        self.pen.text((x, y), text, fill=INK, font=font.font)
         x1, y1, x2, y2 = self.pen.textbbox((x, y), text, font=font.font)
         ends = [0.0, *accumulate(map(font.width, text))]
         kerned = font.font.getlength(text) / ends[-1]
@@ -219,12 +220,20 @@ def _joined(cells: list[Line]) -> Line:
     return Line(text, centres, (min(x1), min(y1), max(x2), max(y2)))
 
 
-def _aged(
-    random: Random, image: Image.Image, blocks: list[Block], colour: tuple[int, ...]
-) -> tuple[Image.Image, list[Block]]:
+def _tinted(image: Image.Image, ink: tuple[int, ...], paper: tuple[int, ...]) -> Image.Image:
+    """The levels from INK to PAPER, and beyond, as colours from that of the ink to that of the paper, and beyond."""
+    levels = (np.arange(256) - INK) / (PAPER - INK)
+    channels = [
+        image.point(np.clip(np.rint(dark + levels * (light - dark)), 0, 255).astype(int).tolist())
+        for dark, light in zip(ink, paper, strict=True)
+    ]
+    return Image.merge("RGB", channels)
+
+
+def _aged(random: Random, image: Image.Image, blocks: list[Block]) -> tuple[Image.Image, list[Block]]:
     """The page as a scanner or a camera would have it: a little skewed, blurred, noisy, compressed."""
     if random.random() < 0.3:
-        image, blocks = _skewed(random.uniform(-1.5, 1.5), image, blocks, colour)
+        image, blocks = _skewed(random.uniform(-1.5, 1.5), image, blocks)
     if random.random() < 0.25:
         image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.2, 0.8)))
     if random.random() < 0.5:
@@ -232,14 +241,12 @@ def _aged(
     if random.random() < 0.2:
         data = io.BytesIO()
         image.save(data, "JPEG", quality=random.randint(35, 90))
-        image = Image.open(data).convert("RGB")
+        image = Image.open(data).convert("L")
     return image, blocks
 
 
-def _skewed(
-    degrees: float, image: Image.Image, blocks: list[Block], colour: tuple[int, ...]
-) -> tuple[Image.Image, list[Block]]:
-    turned = image.rotate(degrees, resample=Image.Resampling.BILINEAR, fillcolor=colour)
+def _skewed(degrees: float, image: Image.Image, blocks: list[Block]) -> tuple[Image.Image, list[Block]]:
+    turned = image.rotate(degrees, resample=Image.Resampling.BILINEAR, fillcolor=PAPER)
     angle = np.deg2rad(degrees)
     cos, sin = float(np.cos(angle)), float(np.sin(angle))
     mid_x, mid_y = image.width / 2, image.height / 2
@@ -264,7 +271,7 @@ def _noisy(random: Random, image: Image.Image) -> Image.Image:
     if random.random() < 0.4:  # light that falls from one side
         across, down = (np.linspace(-0.5, 0.5, side, dtype=np.float32) for side in (width, height))
         change += across * random.uniform(-25, 25) + down[:, None] * random.uniform(-25, 25)
-    levels = np.asarray(image, dtype=np.int16) + change.astype(np.int16)[..., None]
+    levels = np.asarray(image, dtype=np.int16) + change.astype(np.int16)
     return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
 
 
