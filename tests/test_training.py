@@ -56,6 +56,20 @@ def test_every_character_stands_where_the_truth_says(seed: int) -> None:
     assert np.ptp(levels) == 0  # nothing stands outside of the boxes
 
 
+def test_pages_are_of_many_colours_dark_on_light() -> None:
+    papers, inks = set(), set()
+    for seed in PAGES:
+        colours = np.asarray(page(seed).image).reshape(-1, 3)
+        paper, ink = colours[0], colours[colours.sum(1).argmin()]
+        assert paper.min() >= 193
+        assert ink.max() <= 140
+        papers.add(tuple(paper.tolist()))
+        inks.add(tuple(ink.tolist()))
+    assert len(papers) > len(PAGES) / 2
+    assert any(len(set(ink)) > 1 for ink in inks)  # not all are grey
+    assert any(len(set(paper)) > 1 for paper in papers)
+
+
 @pytest.mark.parametrize("seed", PAGES)
 def test_a_skewed_page_has_its_truth_skewed_with_it(seed: int) -> None:
     drawn = page(seed, Style(512))
