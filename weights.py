@@ -157,8 +157,9 @@ _DEEPSEEK_OCR = Checkpoint(
     tensor_bytes=6_672_212_480,  # 2710 tensors in bf16
     archive="https://weights.replicate.delivery/default/deepseek-ai/DeepSeek-OCR/model.tar",
 )
+_EMBEDDED = Checkpoint(name="deepseek-ocr-tiny", licence="MIT", total_bytes=23_800_000)
 CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
-    {row.name: row for row in (_DEEPSEEK_OCR, _DOTS_OCR, _DOTS_MOCR)}
+    {row.name: row for row in (_DEEPSEEK_OCR, _DOTS_OCR, _DOTS_MOCR, _EMBEDDED)}
 )
 
 

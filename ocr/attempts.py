@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 
 from ocr.answers import LayoutEvent
-from ocr.catalog import RESOLUTIONS, Request
+from ocr.catalog import Request
 from ocr.layout import PARSERS, Elements
 from ocr.matching import select
 from ocr.rules import MAX_PERIOD
@@ -164,7 +164,7 @@ class PageReading:
 
     def __init__(self, request: Request, number: int, image: Image.Image, decoding: Decoding) -> None:
         self.number = number
-        self.input = PageInput(image, request.asked, request.words, RESOLUTIONS[request.resolution])
+        self.input = PageInput(image, request.asked, request.words, request.view)
         self.is_over = False  # whether its PageResult has come
         self._request = request
         self._decoding = decoding

@@ -1,7 +1,7 @@
 """The tables: models, tasks with their prompts, presets. Data alone; what it takes to run them is elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ocr.errors import InputError, choices
 from ocr.types import Prompt, Resolution
@@ -40,7 +40,8 @@ class Model:
 
     engine: str  # the module that has load(folder, settings) -> Engine
     tasks: Mapping[str, Prompt]
-    own_prompt: Prompt  # the frame around a prompt of the user's own
+    own_prompt: Prompt | None = None  # the frame around a prompt of the user's own; None: it knows its tasks alone
+    resolutions: Mapping[str, Resolution] = field(default_factory=lambda: RESOLUTIONS)  # the presets that it takes
 
 
 # The wording is the training contract: edit only with a new checkpoint.
@@ -99,6 +100,13 @@ _MOCR_TASKS: Mapping[str, Prompt] = {
     ),
 }
 
+# The embedded model has seen pages in one square of 640 px and nothing else: a page needs no tiles to be looked at as
+# closely as this model can.
+_EMBEDDED_RESOLUTIONS: Mapping[str, Resolution] = {
+    DEFAULT_RESOLUTION: RESOLUTIONS["Small"],
+    "Small": RESOLUTIONS["Small"],
+}
+
 MODELS: Mapping[str, Model] = {
     "deepseek-ocr": Model(
         engine="ocr.deepseek",
@@ -107,6 +115,12 @@ MODELS: Mapping[str, Model] = {
     ),
     "dots.ocr": Model(engine="ocr.dots", tasks=_DOTS_TASKS, own_prompt=Prompt("{text}")),
     "dots.mocr": Model(engine="ocr.dots", tasks=_MOCR_TASKS, own_prompt=Prompt("{text}", system=_DOTS_SYSTEM)),
+    # Last, so that `auto` takes it only where there is no other.
+    "deepseek-ocr-tiny": Model(
+        engine="ocr.deepseek",
+        tasks={task: _DEEPSEEK_TASKS[task] for task in (MARKDOWN, FREE_OCR, LOCATE, OCR_WITH_BOXES)},
+        resolutions=_EMBEDDED_RESOLUTIONS,
+    ),
 }
 AUTO = "auto"  # in place of a model's name: the first one this installation serves
 
@@ -131,9 +145,15 @@ class Request:
         ):
             if value not in table:
                 raise InputError(f"{name} is {value!r}; it must be one of: {choices(table)}.")
-        tasks = MODELS[self.model].tasks
-        if not self.prompt.strip() and self.task not in tasks:
-            raise InputError(f"{self.model} was not trained for {self.task!r}; its tasks are: {choices(tasks)}.")
+        model = MODELS[self.model]
+        if self.resolution not in model.resolutions:
+            raise InputError(
+                f"{self.model} takes no {self.resolution!r}; its presets are: {choices(model.resolutions)}."
+            )
+        if self.prompt.strip() and not model.own_prompt:
+            raise InputError(f"{self.model} takes no prompt; its tasks are: {choices(model.tasks)}.")
+        if not self.prompt.strip() and self.task not in model.tasks:
+            raise InputError(f"{self.model} was not trained for {self.task!r}; its tasks are: {choices(model.tasks)}.")
         self._check_reference()
 
     def _check_reference(self) -> None:
@@ -150,7 +170,12 @@ class Request:
     def asked(self) -> Prompt:
         """The prompt to use: the user's own where there is one, else the task's."""
         model = MODELS[self.model]
-        return model.own_prompt if self.prompt.strip() else model.tasks[self.task]
+        return model.own_prompt if self.prompt.strip() and model.own_prompt else model.tasks[self.task]
+
+    @property
+    def view(self) -> Resolution:
+        """How the model looks at a page under the preset that was asked for."""
+        return MODELS[self.model].resolutions[self.resolution]
 
     @property
     def words(self) -> str:

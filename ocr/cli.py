@@ -165,16 +165,18 @@ def _add_pages(group: argparse._ArgumentGroup) -> None:
 
 
 def _row(names: Sequence[str], value: str) -> str:
-    """The name that some letters begin or are, in any case and without signs between them."""
+    """The name that some letters begin or are, in any case and without signs between them.
+
+    Of several the one that all the others begin with.
+    """
 
     def plain(text: str) -> str:
         return re.sub(r"[\W_]+", "", text).casefold()
 
-    matches = [name for name in names if plain(name).startswith(plain(value))]
-    exact = [name for name in matches if plain(name) == plain(value)]
-    if len(exact or matches) != 1:
+    matches = sorted((name for name in names if plain(name).startswith(plain(value))), key=len)
+    if not matches or not all(plain(name).startswith(plain(matches[0])) for name in matches):
         raise argparse.ArgumentTypeError(f"{value!r} must be, or begin, one of: {choices(names)}")
-    return (exact or matches)[0]
+    return matches[0]
 
 
 def _number(least: int, most: int, value: str) -> int:

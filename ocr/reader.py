@@ -10,7 +10,7 @@ from pathlib import Path
 
 import weights
 from ocr.attempts import PageReading
-from ocr.catalog import AUTO, MODELS, RESOLUTIONS, Request
+from ocr.catalog import AUTO, MODELS, Request
 from ocr.documents import NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.images import is_blank
@@ -61,7 +61,7 @@ class Reader:
         """
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
-        size = batch or self.settings.batch or engine.room(RESOLUTIONS[request.resolution], decoding)
+        size = batch or self.settings.batch or engine.room(request.view, decoding)
         log.debug("Reading %d page(s) together.", size)
         yield from read_pages(engine, request, pages, decoding, size)
 

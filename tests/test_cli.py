@@ -284,16 +284,17 @@ def test_without_weights_nothing_is_read_and_the_command_that_fetches_them_is_na
 def test_models_are_listed_with_their_weights(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models") == 0
     out = capsys.readouterr().out
-    assert "deepseek-ocr  ready in " in out
-    assert "dots.ocr      absent; `python weights.py fetch dots.ocr`" in out
+    assert "deepseek-ocr       ready in " in out
+    assert "dots.ocr           absent; `python weights.py fetch dots.ocr`" in out
+    assert "deepseek-ocr-tiny  absent; " in out
     assert "auto stands for deepseek-ocr." in out
 
 
 def test_tasks_are_listed_with_the_models_that_have_them(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tasks") == 0
-    lines = {line.split("  ")[0]: line.split()[-3:] for line in capsys.readouterr().out.splitlines()}
-    assert lines["Parse Figure"] == ["yes", "-", "-"]
-    assert lines["Image to SVG"] == ["-", "-", "yes"]
+    lines = {line.split("  ")[0]: line.split()[-4:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["Parse Figure"] == ["yes", "-", "-", "-"]
+    assert lines["Image to SVG"] == ["-", "-", "yes", "-"]
 
 
 def test_the_doctor_says_what_would_be_used(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

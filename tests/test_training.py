@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN
 from ocr.deepseek import BOS, EOS, IMAGE
 from ocr.layout import PARSERS, Elements
 from training import train
 from training.answers import Answer, free_ocr, locate, markdown, ocr_with_boxes, prompt_of
-from training.batches import ALL_TASKS, IGNORED, Batches, Stage, View, encoded
+from training.batches import ALL_TASKS, IGNORED, Batches, Stage, View, spelled
 from training.fonts import FOLDER, HELD_OUT, KNOWN
-from training.model import byte_tokenizer
+from training.learner import Learner
+from training.model import fresh_model
 from training.muon import Muon, orthogonalised
 from training.pages import Page, Style, draw_page
+from training.vocabulary import NOWHERE, PLACES, parts, symbol, symbols, tokenizer, value_of
 
 FILES = {file for family in (*KNOWN, *HELD_OUT) for file in (family.regular, family.bold, family.italic) if file}
 pytestmark = pytest.mark.skipif(
@@ -34,7 +37,7 @@ def page(seed: int, style: Style = CLEAN) -> Page:
 
 
 def text_of(answer: Answer) -> str:
-    return "".join(text for text, _ in answer)
+    return "".join(sign.text for sign in answer)
 
 
 def elements_of(answer: Answer, drawn: Page) -> list[Any]:
@@ -87,7 +90,9 @@ def test_the_packages_parser_finds_the_blocks_in_the_markdown(seed: int) -> None
     for element, block in zip(elements, drawn.blocks, strict=True):
         assert element.label == block.label
         assert element.text == marks[block.label] + "\n".join(line.text for line in block.lines)
-        assert element.bbox == pytest.approx(block.box, abs=1)
+        # A side is read at the middle of one of 80 steps.
+        for side, true, length in zip(element.bbox, block.box, drawn.image.size * 2, strict=True):
+            assert abs(side - true) <= length / PLACES / 2 + 1
 
 
 def test_each_line_has_its_box_in_ocr_with_boxes() -> None:
@@ -105,44 +110,73 @@ def test_what_is_to_be_located_stands_once_on_the_page() -> None:
     (element,) = elements_of(answer, drawn)
     line = next(line for block in drawn.blocks for line in block.lines if words in line.text)
     assert element.text == words
-    assert line.box[0] - 1 <= element.bbox[0] < element.bbox[2] <= line.box[2] + 1
+    step = drawn.image.width / PLACES
+    assert line.box[0] - step <= element.bbox[0] < element.bbox[2] <= line.box[2] + step
 
 
 @pytest.mark.parametrize("make", [free_ocr, markdown, ocr_with_boxes])
-def test_answers_are_spelled_as_the_tokenizer_spells_them(make: Any) -> None:
-    tokenizer = byte_tokenizer()
+def test_an_answers_tokens_decode_to_its_text(make: Any) -> None:
+    by_parts = {pair: index for index, pair in enumerate(zip(*map(Tensor.tolist, parts()), strict=True))}
     answer = make(page(7))
-    ids = [token for text, _ in answer for token in encoded(tokenizer.get_vocab(), text)]
-    assert ids == tokenizer.encode(text_of(answer), add_special_tokens=False).ids
-    prompt = prompt_of(LOCATE, "a b")
-    assert encoded(tokenizer.get_vocab(), prompt) == tokenizer.encode(prompt, add_special_tokens=False).ids
+    ids = [by_parts[symbol(sign.symbol), sign.place] for sign in answer]
+    assert tokenizer().decode(ids, skip_special_tokens=False) == text_of(answer)
 
 
-STAGE = Stage("test", 8, 3, 128, (12,), ALL_TASKS)
+@pytest.mark.parametrize("words", ["a b", "$9.50, (x)", "#1"])
+def test_prompts_are_spelled_as_the_tokenizer_spells_them(words: str) -> None:
+    prompt = prompt_of(LOCATE, words)
+    assert spelled(prompt) == tokenizer().encode(prompt, add_special_tokens=False).ids
+
+
+def test_any_text_comes_back_out_of_the_tokenizer() -> None:
+    text = "Größe 5 µm\n\tend"
+    assert tokenizer().decode(tokenizer().encode(text, add_special_tokens=False).ids) == text
+
+
+def test_every_token_has_a_name_of_its_own() -> None:
+    assert tokenizer().get_vocab_size() == len(parts()[0]) == len(symbols()) - 3 + 98 * PLACES
+    assert [value_of(place) for place in (0, PLACES - 1)] == [6, 993]
+
+
+STAGE = Stage("test", 8, 3, 128, (12,), ALL_TASKS, pitch=(28, 64))
 
 
 def test_a_batch_asks_for_the_answer_and_shows_where_it_is_read_off() -> None:
-    ids = byte_tokenizer().get_vocab()
     for batch in Batches(STAGE, 0)[0]:
         assert batch.pixels.shape == (3, 128, 128, 3)
-        assert (batch.ids == ids[IMAGE]).sum(1).tolist() == [2 * 3 + 1] * 3
-        for row, labels, places in zip(batch.ids, batch.labels, batch.places, strict=True):
-            asked = labels[labels != IGNORED]
-            assert asked[-1] == ids[EOS]
-            first = int((labels != IGNORED).nonzero()[0])
-            assert asked[:-1].tolist() == row[first + 1 : first + len(asked)].tolist()
-            assert row[0] == ids[BOS]
-            assert set(row[places[places >= 0]].tolist()) == {ids[IMAGE]}
-        assert torch.equal(batch.parts != IGNORED, batch.places >= 0)
+        assert batch.patches.shape == (3, 8, 8, 2)
+        assert batch.features.shape == (3, 2, 2, 32)
+        reading = batch.reading
+        image = reading.symbols == symbol(IMAGE)
+        assert image.sum(1).tolist() == [2 * 3 + 1] * 3
+        for page, wanted in enumerate(reading.next_symbols):
+            asked = (wanted != IGNORED).nonzero()[:, 0]
+            assert wanted[asked[-1]] == symbol(EOS)
+            assert reading.symbols[page, 0] == symbol(BOS)
+            for eyes in (reading.here, reading.after, reading.next):
+                assert image[page, eyes[page][eyes[page] >= 0]].all()
+            rows = reading.row[page][reading.row[page] >= 0]
+            assert (reading.symbols[page, rows] == symbol("row")).all()
+        assert torch.equal(reading.parts != IGNORED, reading.next >= 0)
+
+
+def test_most_of_what_is_given_is_what_was_asked_for_and_some_is_wrong() -> None:
+    readings = [batch.reading for number in range(4) for batch in Batches(STAGE, 0)[number % 2]]
+    for given, asked, least in (("symbols", "next_symbols", 0.9), ("places", "next_places", 0.7)):
+        pairs = [(getattr(reading, given)[:, 1:], getattr(reading, asked)[:, :-1]) for reading in readings]
+        right = torch.cat([(now == true)[true != IGNORED] for now, true in pairs]).float().mean()
+        assert least < right < 1
 
 
 def test_a_point_is_found_in_the_feature_that_holds_it() -> None:
     drawn = page(1)
-    width, height = drawn.image.size
+    height = drawn.image.height
     view = View(drawn, 512)
-    assert view.index((1, 1)) == 1
-    assert view.index((width - 1, 1)) == 8
-    assert view.index((1, height - 1)) == 1 + 7 * 9
+    assert view.index((0, 1), 0) == 1
+    assert view.index((0, 1), 79) == 8
+    assert view.index((0, 1), 9, right=1) == 2
+    assert view.index((0, 1), 79, right=1) == 8  # there is none further right
+    assert view.index((0, height - 1), 0) == 1 + 7 * 9
 
 
 def test_a_point_is_found_in_the_part_of_its_feature() -> None:
@@ -153,6 +187,32 @@ def test_a_point_is_found_in_the_part_of_its_feature() -> None:
     assert view.part((width - 0.1, 1)) == 7
     assert view.part((1, height / 8 - 0.1)) == 24
     assert view.part((width + 9, height + 9)) == 31
+
+
+def test_what_is_finished_says_what_the_learner_would() -> None:
+    """The tables of whole tokens give the logits of their parts, added."""
+    learner = Learner(fresh_model(0))
+    said, places = parts()
+    hidden = torch.randn(3, learner.symbol_embed.embedding_dim)
+    apart = learner.symbol_head(hidden)[:, said] + learner.place_head(hidden)[:, places]
+    model = learner.finish()
+    torch.testing.assert_close(model.lm_head(hidden), apart)
+    given = learner.symbol_embed(torch.tensor(symbol("a"))) + learner.place_embed(torch.tensor(NOWHERE))
+    torch.testing.assert_close(model.get_input_embeddings()(torch.tensor(symbol("a"))), given)
+
+
+def test_the_learner_decodes_as_the_model_does() -> None:
+    """Its own way through the layers, all experts at once, comes to the hidden states of transformers' own."""
+    learner = Learner(fresh_model(0))
+    language = learner.model.model.language_model
+    hidden = torch.randn(2, 9, 256)
+    rotary = language.rotary_emb(hidden, position_ids=torch.arange(9)[None])
+    ours = hidden
+    for layer in language.layers:
+        ours = layer(ours, position_embeddings=rotary, wanted=[], eyes=[])
+    language.config._attn_implementation, language.config._experts_implementation = "eager", "eager"
+    whole = language(inputs_embeds=hidden, use_cache=False).last_hidden_state
+    torch.testing.assert_close(language.norm(ours), whole, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 32), (2, 32, 8)])
@@ -176,7 +236,10 @@ def test_muon_finds_the_least_of_a_bowl(shape: tuple[int, ...]) -> None:
 
 def test_the_same_number_draws_the_same_batch() -> None:
     first, again = Batches(STAGE, 1)[1], Batches(STAGE, 1)[1]
-    assert all(torch.equal(a.pixels, b.pixels) and torch.equal(a.ids, b.ids) for a, b in zip(first, again, strict=True))
+    assert all(
+        torch.equal(a.pixels, b.pixels) and torch.equal(a.reading.symbols, b.reading.symbols)
+        for a, b in zip(first, again, strict=True)
+    )
     assert not torch.equal(first[0].pixels, Batches(STAGE, 2)[1][0].pixels)
 
 

@@ -1,16 +1,31 @@
 """What a task asks of a page and what the right answer is, in the words of DeepSeek-OCR."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
 
 from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN, MODELS, OCR_WITH_BOXES
 from training.pages import Box, Line, Page, Point
+from training.vocabulary import COLUMN, COORDINATE, NOWHERE, ROW, place_of, value_of
 
-MODEL = "deepseek-ocr"  # whose prompts, answers and format these are
-SCALE = 999  # boxes run from 0 to 999 over each side of the page
+MODEL = "deepseek-ocr-tiny"  # whose prompts, answers and format these are
 
-# One character after the other with the place on the page, px, that it is read off; None where there is no such place.
-Answer = list[tuple[str, Point | None]]
+
+@dataclass(frozen=True)
+class Sign:
+    """One token of an answer."""
+
+    symbol: str  # a special token, a character, ROW, COLUMN or COORDINATE
+    place: int = NOWHERE
+    point: Point | None = None  # of the page, px: what it is read off
+
+    @property
+    def text(self) -> str:
+        """As it is read by people."""
+        return {ROW: "", COLUMN: "", COORDINATE: str(value_of(self.place))}.get(self.symbol, self.symbol)
+
+
+Answer = list[Sign]
 
 
 def prompt_of(task: str, words: str = "") -> str:
@@ -20,7 +35,7 @@ def prompt_of(task: str, words: str = "") -> str:
 
 def free_ocr(page: Page) -> Answer:
     """The lines as they stand, a blank line between blocks."""
-    return list(_between(((item for item in _lines(block.lines)) for block in page.blocks), "\n\n"))
+    return list(_between((_lines(page, block.lines) for block in page.blocks), "\n\n"))
 
 
 def markdown(page: Page) -> Answer:
@@ -30,9 +45,9 @@ def markdown(page: Page) -> Answer:
         _between(
             (
                 (
-                    *_grounded(page, block.label, block.box),
+                    *_grounded(page, _plain(block.label), block.box),
                     *_plain("\n" + marks.get(block.label, "")),
-                    *_lines(block.lines),
+                    *_lines(page, block.lines),
                 )
                 for block in page.blocks
             ),
@@ -44,7 +59,7 @@ def markdown(page: Page) -> Answer:
 def ocr_with_boxes(page: Page) -> Answer:
     """Each line as the label of its own box."""
     lines = [line for block in page.blocks for line in block.lines]
-    return list(_between((_found(page, line.text, line.centres, line.box) for line in lines), "\n"))
+    return list(_between((_grounded(page, _line(page, line), line.box) for line in lines), "\n"))
 
 
 def locate(page: Page, random: Random) -> tuple[str, Answer] | None:
@@ -57,9 +72,8 @@ def locate(page: Page, random: Random) -> tuple[str, Answer] | None:
         wanted = " ".join(words[first : first + random.randint(1, 3)])
         start = len(" ".join(words[:first])) + (first > 0)
         if len(wanted) > 1 and text.count(wanted) == 1:
-            return wanted, list(
-                _found(page, wanted, line.centres[start : start + len(wanted)], _box_of(line, start, wanted))
-            )
+            found = Line(wanted, line.centres[start : start + len(wanted)], _box_of(line, start, wanted))
+            return wanted, list(_grounded(page, _line(page, found), found.box))
     return None
 
 
@@ -82,44 +96,37 @@ def _box_of(line: Line, start: int, wanted: str) -> Box:
     return left, line.box[1], right, line.box[3]
 
 
-def _plain(text: str) -> Iterator[tuple[str, None]]:
-    return ((character, None) for character in text)
+def _plain(text: str) -> Iterator[Sign]:
+    return map(Sign, text)
 
 
-def _lines(lines: Iterable[Line]) -> Iterator[tuple[str, Point | None]]:
-    return _between((zip(line.text, line.centres, strict=True) for line in lines), "\n")
+def _lines(page: Page, lines: Iterable[Line]) -> Iterator[Sign]:
+    return _between((_line(page, line) for line in lines), "\n")
 
 
-def _between(parts: Iterable[Iterable[tuple[str, Point | None]]], mark: str) -> Iterator[tuple[str, Point | None]]:
+def _line(page: Page, line: Line) -> Iterator[Sign]:
+    """How far down it runs, the place that it begins right of, then its characters with how far right they stand."""
+    start = line.centres[0]
+    yield Sign(ROW, place_of(start[1] / page.image.height), start)
+    yield Sign(COLUMN, max(place_of(start[0] / page.image.width) - 1, 0), start)
+    for character, centre in zip(line.text, line.centres, strict=True):
+        yield Sign(character, place_of(centre[0] / page.image.width), centre)
+
+
+def _between(parts: Iterable[Iterable[Sign]], mark: str) -> Iterator[Sign]:
     for index, part in enumerate(parts):
         if index:
             yield from _plain(mark)
         yield from part
 
 
-def _found(page: Page, text: str, centres: Iterable[Point], box: Box) -> Iterator[tuple[str, Point | None]]:
-    yield "<|ref|>", None
-    yield from zip(text, centres, strict=True)
-    yield "<|/ref|>", None
-    yield from _place(page, box)
-
-
-def _grounded(page: Page, label: str, box: Box) -> Iterator[tuple[str, Point | None]]:
-    yield "<|ref|>", None
-    yield from _plain(label)
-    yield "<|/ref|>", None
-    yield from _place(page, box)
-
-
-def _place(page: Page, box: Box) -> Iterator[tuple[str, Point | None]]:
-    """`<|det|>[[x1, y1, x2, y2]]<|/det|>`; the digits are read off the corner that they name."""
-    sides = (page.image.width, page.image.height) * 2
-    numbers = [str(round(side / whole * SCALE)) for side, whole in zip(box, sides, strict=True)]
+def _grounded(page: Page, name: Iterable[Sign], box: Box) -> Iterator[Sign]:
+    """`<|ref|>…<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>`; the coordinates are read off the corners they are of."""
     x1, y1, x2, y2 = box
-    yield "<|det|>", None
+    yield from (Sign("<|ref|>"), *name, Sign("<|/ref|>"), Sign("<|det|>"))
     yield from _plain("[[")
-    for index, (number, corner) in enumerate(zip(numbers, ((x1, y1), (x1, y1), (x2, y2), (x2, y2)), strict=True)):
+    for index, corner in enumerate(((x1, y1), (x1, y1), (x2, y2), (x2, y2))):
         yield from _plain(", " if index else "")
-        yield from ((digit, corner) for digit in number)
-    yield from _plain("]]")
-    yield "<|/det|>", None
+        side = page.image.height if index % 2 else page.image.width
+        yield Sign(COORDINATE, place_of(box[index] / side), corner)
+    yield from (*_plain("]]"), Sign("<|/det|>"))

@@ -1,7 +1,7 @@
 """Pages and their answers as tensors: what one step of the training takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
 
 import numpy as np
@@ -12,9 +12,9 @@ from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
 from ocr.deepseek import BOS, EOS, FEATURE, IMAGE
 from ocr.images import square_views
 from ocr.types import Resolution
-from training.answers import draw_task
-from training.model import SPECIAL, byte_tokenizer
+from training.answers import Answer, draw_task
 from training.pages import Page, Point, Style, draw_page
+from training.vocabulary import COLUMN, NOWHERE, PLACES, PRINTABLE, ROW, SPECIAL, place_of, symbol
 
 PATCH = 16  # px, side of one of SAM's patches
 FIRST, LAST = 33, 126  # the printable characters of ASCII but for the blank; as classes 1 to 94, 0 is nothing
@@ -22,6 +22,8 @@ CLASSES = LAST - FIRST + 2
 PATCH_SLOTS = (1, 2)  # rows and columns of places for one character that a patch of 16 px is parted in
 TOKEN_SLOTS = (4, 8)  # likewise a feature of 64 px
 IGNORED = -100
+ROUND = 64  # tokens: batches are padded to a multiple, so that few shapes are compiled
+WRONG_SYMBOLS, WRONG_PLACES = 0.05, 0.2  # of the characters that the decoder is given
 
 
 @dataclass(frozen=True)
@@ -42,27 +44,40 @@ ALL_TASKS = {FREE_OCR: 0.4, MARKDOWN: 0.35, LOCATE: 0.15, OCR_WITH_BOXES: 0.1}
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the decoder is given and asked, a row for each page: prompt, answer and end, padded on the right.
+
+    At each position stand what the token there says and where, what the next one says and where, and the positions
+    that it helps to attend to, -1 for none.
+    """
+
+    symbols: Tensor  # (pages, tokens)
+    places: Tensor  # (pages, tokens)
+    next_symbols: Tensor  # (pages, tokens), IGNORED where none is asked
+    next_places: Tensor  # (pages, tokens), likewise
+    parts: Tensor  # (pages, tokens): in which of its feature's parts the next token stands, IGNORED for none
+    row: Tensor  # (pages, tokens): the ROW of the line that this token is in
+    here: Tensor  # (pages, tokens): the feature that this token is read off
+    after: Tensor  # (pages, tokens): the one to the right of it
+    next: Tensor  # (pages, tokens): the one that the next token is read off
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Some pages, tensors with a row for each."""
+    """Some pages."""
 
     pixels: Tensor  # (pages, view, view, 3), uint8
-    ids: Tensor  # (pages, tokens): prompt, answer and end, padded on the right
-    labels: Tensor  # (pages, tokens): the token to be said at each position, IGNORED where none is asked
-    places: Tensor  # (pages, tokens): the index in ids of the feature which that token is read off, -1 for none
-    parts: Tensor  # (pages, tokens): in which of the feature's parts that token stands, IGNORED for none
     patches: Tensor  # (pages, rows, columns, slots): the class of the character in each part of each patch
     features: Tensor  # (pages, rows, columns, slots): likewise of each feature
+    reading: Reading
 
 
 @dataclass(frozen=True)
 class _Example:
     pixels: np.ndarray
-    ids: list[int]
-    labels: list[int]
-    places: list[int]
-    parts: list[int]
     patches: np.ndarray
     features: np.ndarray
+    reading: Mapping[str, list[int]]
 
 
 class Batches(torch.utils.data.Dataset[list[Batch]]):
@@ -75,7 +90,6 @@ class Batches(torch.utils.data.Dataset[list[Batch]]):
 
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stage, self.seed = stage, seed
-        self.ids = byte_tokenizer().get_vocab()
 
     def __len__(self) -> int:
         return self.stage.steps // self.GROUP
@@ -89,7 +103,7 @@ class Batches(torch.utils.data.Dataset[list[Batch]]):
             pitches=self.stage.pitch,
         )
         examples = [self._example(random, style) for _ in range(self.GROUP * self.stage.batch)]
-        examples.sort(key=lambda example: len(example.ids))
+        examples.sort(key=lambda example: len(example.reading["symbols"]))
         batches = [
             collate(examples[start : start + self.stage.batch]) for start in range(0, len(examples), self.stage.batch)
         ]
@@ -100,37 +114,65 @@ class Batches(torch.utils.data.Dataset[list[Batch]]):
         page = draw_page(random, style)
         prompt, answer = draw_task(page, random, self.stage.tasks or {FREE_OCR: 1.0})
         view = View(page, self.stage.view)
-        ids = [self.ids[BOS], *[self.ids[IMAGE]] * view.tokens, *encoded(self.ids, prompt.removeprefix(IMAGE))]
-        start = len(ids)
-        places, parts = [-1] * start, [IGNORED] * start
-        for text, point in answer:
-            tokens = encoded(self.ids, text)
-            ids += tokens
-            places += [view.index(point) if point else -1] * len(tokens)
-            parts += [view.part(point) if point else IGNORED] * len(tokens)
-        ids.append(self.ids[EOS])
-        # What stands at a position is what is to be said one position before.
-        labels = [IGNORED] * (start - 1) + ids[start:]
         return _Example(
             view.pixels,
-            ids[:-1],
-            labels,
-            places[1:],
-            parts[1:],
             view.slots(PATCH, PATCH_SLOTS),
             view.slots(FEATURE, TOKEN_SLOTS),
+            reading(view, prompt, answer, random),
         )
 
 
-def encoded(ids: Mapping[str, int], text: str) -> list[int]:
-    """The ids of an ASCII text, with the special tokens that stand in it."""
-    if text in ids and text in SPECIAL:
-        return [ids[text]]
+def reading(view: "View", prompt: str, answer: Answer, random: Random) -> dict[str, list[int]]:
+    """The fields of `Reading` for one page, to its last token but one.
+
+    A few of the tokens that are given are not the true ones, so that one wrong token does not lead to the next.
+    """
+    given = [symbol(BOS), *[symbol(IMAGE)] * view.tokens, *spelled(prompt.removeprefix(IMAGE))]
+    start, last_row = len(given), -1
+    symbols, places = list(given), [NOWHERE] * start
+    rows, here, after = [-1] * start, [-1] * start, [-1] * start
+    true_symbols, true_places, parts, eyes = [IGNORED] * start, [IGNORED] * start, [IGNORED] * start, [-1] * start
+    for sign in answer:
+        said, place = symbol(sign.symbol), sign.place
+        true_symbols.append(said)
+        true_places.append(place)
+        point = sign.point if sign.symbol in (*PRINTABLE, COLUMN) else None  # what this token goes on to read from
+        if sign.symbol == ROW:
+            last_row = len(symbols)
+        here.append(view.index(point, place) if point else -1)
+        after.append(view.index(point, place, right=1) if point else -1)
+        parts.append(view.part(sign.point) if sign.point else IGNORED)
+        eyes.append(view.index(sign.point, place_of(sign.point[0] / view.page.image.width)) if sign.point else -1)
+        rows.append(last_row)
+        if point and sign.symbol != COLUMN and random.random() < WRONG_SYMBOLS:
+            said = symbol(random.choice(PRINTABLE))
+        if point and random.random() < WRONG_PLACES:
+            place = min(max(place + random.choice((-1, 1)), 0), PLACES - 1)
+        symbols.append(said)
+        places.append(place)
+    # What stands at a position is what is to be said one position before.
+    return {
+        "symbols": symbols,
+        "places": places,
+        "next_symbols": [*true_symbols[1:], symbol(EOS)],
+        "next_places": [*true_places[1:], NOWHERE],
+        "parts": [*parts[1:], IGNORED],
+        "row": rows,
+        "here": here,
+        "after": after,
+        "next": [*eyes[1:], -1],
+    }
+
+
+def spelled(text: str) -> list[int]:
+    """The symbols of an ASCII text, with the special tokens that stand in it."""
+    if text in SPECIAL:
+        return [symbol(text)]
     for mark in SPECIAL:
         if mark in text:
             before, _, after = text.partition(mark)
-            return [*encoded(ids, before), ids[mark], *encoded(ids, after)]
-    return [ids[{" ": "Ġ", "\n": "Ċ"}.get(character, character)] for character in text]
+            return [*spelled(before), symbol(mark), *spelled(after)]
+    return [symbol(character) for character in text]
 
 
 class View:
@@ -148,10 +190,10 @@ class View:
         x, y = point
         return x * self.side / width, y * self.side / height
 
-    def index(self, point: Point) -> int:
-        """The position in the prompt of the feature that holds this point of the page."""
-        column, row = (min(max(int(side / FEATURE), 0), self.grid - 1) for side in self.point(point))
-        return 1 + row * (self.grid + 1) + column
+    def index(self, point: Point, place: int, right: int = 0) -> int:
+        """The position in the prompt of the feature as far down as a point and as far right as a place, or `right`."""
+        row = min(max(int(self.point(point)[1] / FEATURE), 0), self.grid - 1)
+        return 1 + row * (self.grid + 1) + min(place * self.grid // PLACES + right, self.grid - 1)
 
     def part(self, point: Point) -> int:
         """In which of the parts of its feature this point of the page is."""
@@ -175,19 +217,21 @@ class View:
         return grid.reshape(cells, cells, rows * columns)
 
 
-def collate(examples: Sequence[_Example]) -> Batch:
-    """Examples as one batch, padded on the right."""
-    longest = max(len(example.ids) for example in examples)
+FILLERS = {"symbols": symbol(EOS), "places": NOWHERE, "next_symbols": IGNORED, "next_places": IGNORED, "parts": IGNORED}
 
-    def padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
-        return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
+
+def collate(examples: Sequence[_Example]) -> Batch:
+    """Examples as one batch."""
+    longest = max(len(example.reading["symbols"]) for example in examples)
+    longest = -(-longest // ROUND) * ROUND
+
+    def padded(name: str) -> Tensor:
+        rows = [example.reading[name] for example in examples]
+        return torch.tensor([[*row, *[FILLERS.get(name, -1)] * (longest - len(row))] for row in rows])
 
     return Batch(
         pixels=torch.from_numpy(np.stack([example.pixels for example in examples])),
-        ids=padded([example.ids for example in examples], 2),
-        labels=padded([example.labels for example in examples], IGNORED),
-        places=padded([example.places for example in examples], -1),
-        parts=padded([example.parts for example in examples], IGNORED),
         patches=torch.from_numpy(np.stack([example.patches for example in examples])),
         features=torch.from_numpy(np.stack([example.features for example in examples])),
+        reading=Reading(**{field.name: padded(field.name) for field in fields(Reading)}),
     )

@@ -15,13 +15,14 @@ from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES, Request
 from ocr.reader import Reader, read_pages
 from ocr.settings import Settings
 from ocr.types import Decoding, PageResult
-from training.answers import MODEL, locate
+from training.answers import MODEL, Answer, locate
 from training.fonts import HELD_OUT, KNOWN, Family
 from training.pages import Box, Page, Style, draw_page
 from training.train import STATE
 
 SEED = "held out"
-PITCHES = ((28, 34), (34, 44), (44, 64))  # px of the view from line to line
+VIEW = 640  # px
+PITCHES = ((35, 43), (43, 55), (55, 80))  # px of the view from line to line: of one of 512, 28 to 34, 44 and 64
 LENGTHS = (100, 250, 420)  # most characters of a page
 BATCH = 8
 
@@ -58,7 +59,7 @@ def draw(families: Sequence[Family], count: int) -> list[tuple[Page, Style]]:
     pages = []
     for index in range(count):
         style = Style(
-            512,
+            VIEW,
             max_characters=LENGTHS[index % len(LENGTHS)],
             pitches=PITCHES[index // len(LENGTHS) % len(PITCHES)],
             families=(families[index % len(families)],),
@@ -119,9 +120,9 @@ def locating(reader: Reader, pages: Sequence[tuple[Page, Style]], resolution: st
     return 100 * found / max(1, asked)
 
 
-def box_in(answer: Iterable[tuple[str, object]], page: Page) -> Box:
+def box_in(answer: Answer, page: Page) -> Box:
     """The box that an answer names, in px of the page."""
-    text = "".join(piece for piece, _ in answer)
+    text = "".join(sign.text for sign in answer)
     x1, y1, x2, y2 = (float(number) for number in text.partition("[[")[2].partition("]]")[0].split(","))
     width, height = page.image.size
     return x1 / 999 * width, y1 / 999 * height, x2 / 999 * width, y2 / 999 * height
@@ -152,7 +153,7 @@ def main() -> None:
     """Print the tables, as markdown."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, default=STATE, help="a folder with a checkpoint in it")
-    parser.add_argument("--pages", type=int, default=180, help="for each preset and kind of font")
+    parser.add_argument("--pages", type=int, default=90, help="for each preset and kind of font")
     parser.add_argument("--resolution", action="append", help="presets (default: Small)")
     arguments = parser.parse_args()
     reader = Reader(replace(Settings(), checkpoints=arguments.checkpoints.resolve(), device="cpu", dtype="float32"))

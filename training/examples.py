@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from training.fonts import load_font
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
-SIDE = 512  # px
+SIDE = 640  # px
 INK, PAPER = (25, 25, 30), (250, 249, 246)
 
 
@@ -21,8 +21,8 @@ class Example:
     lines: tuple[str, ...]  # an empty one parts two paragraphs; a bar parts the columns of a table
     font: str
     bold: str
-    size: int = 24  # px per em
-    pitch: int = 34  # px from line to line
+    size: int = 34  # px per em
+    pitch: int = 48  # px from line to line
 
 
 EXAMPLES = {
@@ -41,12 +41,14 @@ EXAMPLES = {
         ),
         "LiberationSans-Regular.ttf",
         "LiberationSans-Bold.ttf",
+        size=38,
+        pitch=54,
     ),
     "prose": Example(
         "The Lighthouse",
         (
             "The old keeper climbed the",
-            "stairs every evening at six.",
+            "stairs in the evening.",
             "He carried oil, a lamp and",
             "one book about the stars.",
             "",
@@ -55,24 +57,24 @@ EXAMPLES = {
             "Ships from 12 countries",
             "passed safely by the rocks.",
         ),
-        "DejaVuSerif.ttf",
-        "DejaVuSerif-Bold.ttf",
-        size=23,
+        "DejaVuSans.ttf",
+        "DejaVuSans-Bold.ttf",
+        pitch=46,
     ),
     "table": Example(
         "Rainfall in mm",
         (
-            "Month|2023|2024|2025",
-            "January|48.2|61.0|39.7",
-            "April|33.5|29.8|44.1",
-            "July|12.0|8.6|15.3",
-            "October|70.9|66.4|81.2",
-            "Sum|164.6|165.8|180.3",
+            "Month|2024|2025",
+            "January|61.0|39.7",
+            "April|29.8|44.1",
+            "July|18.6|15.3",
+            "October|66.4|81.2",
+            "Sum|175.8|180.3",
         ),
-        "Carlito-Regular.ttf",
-        "Carlito-Bold.ttf",
-        size=28,
-        pitch=44,
+        "Lato-Regular.ttf",
+        "Lato-Bold.ttf",
+        size=36,
+        pitch=52,
     ),
     "noisy": Example(
         "Platform 9",
@@ -84,8 +86,8 @@ EXAMPLES = {
         ),
         "DejaVuSans.ttf",
         "DejaVuSans-Bold.ttf",
-        size=28,
-        pitch=46,
+        size=38,
+        pitch=56,
     ),
 }
 
@@ -94,9 +96,9 @@ def draw(example: Example) -> tuple[Image.Image, str]:
     """The page, and its markdown."""
     image = Image.new("RGB", (SIDE, SIDE), PAPER)
     pen = ImageDraw.Draw(image)
-    left, y = 36, 30
+    left, y = 40, 36
     pen.text((left, y), example.heading, fill=INK, font=load_font(example.bold, round(example.size * 1.4)).font)
-    y += round(example.pitch * 1.9)
+    y += round(example.pitch * 1.8)
     font = load_font(example.font, example.size).font
     for line in example.lines:
         cells = line.split("|")
@@ -104,7 +106,7 @@ def draw(example: Example) -> tuple[Image.Image, str]:
             pen.text(
                 (left + column * (SIDE - left * 2) * (0.74 if len(cells) == 2 else 0.28), y), cell, fill=INK, font=font
             )
-        y += example.pitch if line else example.pitch * 3 // 4
+        y += example.pitch if line else example.pitch * 3 // 5
     paragraphs = "\n".join(line.replace("|", " ") for line in example.lines)
     return image, f"# {example.heading}\n\n{paragraphs}\n"
 

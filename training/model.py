@@ -1,4 +1,4 @@
-"""The embedded model's form: DeepSeek-OCR's architecture at small dimensions, its tokenizer of bytes, its folder."""
+"""The embedded model's form: DeepSeek-OCR's architecture at small dimensions, and the folder it is kept in."""
 
 import json
 from collections.abc import Mapping
@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import UnlimitedOcrForConditionalGeneration
 
-from ocr.deepseek import BOS, EOS, IMAGE, model_config
+from ocr.deepseek import IMAGE, model_config
 from ocr.loading import token_id
-
-PAD = "<｜▁pad▁｜>"
-MARKS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>", "<td>", "</td>", "<tr>", "</tr>")
-SPECIAL = (BOS, EOS, PAD, IMAGE, *MARKS)  # ids 0, 1, 2, …, then the 256 bytes
+from training.vocabulary import tokenizer, tokens
 
 CONFIG: Mapping[str, Any] = {
     "model_type": "deepseek_vl_v2",
@@ -31,50 +27,41 @@ CONFIG: Mapping[str, Any] = {
         "n_group": 1,
         "n_routed_experts": 4,
         "n_shared_experts": 1,
-        "num_attention_heads": 8,
+        "num_attention_heads": 4,
         "num_experts_per_tok": 2,
         "num_hidden_layers": 4,
-        "num_key_value_heads": 8,
+        "num_key_value_heads": 4,
         "topk_group": 1,
         "topk_method": "greedy",
-        "vocab_size": len(SPECIAL) + 256,
+        "vocab_size": len(tokens()),
     },
-    "projector_config": {"input_dim": 512, "n_embed": 256, "projector_type": "linear"},
+    "projector_config": {"input_dim": 768, "n_embed": 256, "projector_type": "linear"},
     "vision_config": {
         "model_name": "deeplip_b_l",
         "width": {
-            "clip-l-14-224": {"heads": 8, "image_size": 112, "layers": 2, "patch_size": 14, "width": 256, "mlp": 512},
+            "clip-l-14-224": {"heads": 6, "image_size": 140, "layers": 2, "patch_size": 14, "width": 384, "mlp": 384},
             "sam_vit_b": {
-                "downsample_channels": [160, 256],
-                "global_attn_indexes": [],  # windows of 128 px only: full attention would make a step four times slower
-                "heads": 4,
-                "image_size": 512,
+                "downsample_channels": [256, 384],
+                "global_attn_indexes": [],  # windows of 160 px only: full attention would make a step far slower
+                "heads": 3,
+                "image_size": 640,
                 "layers": 3,
-                "mlp": 256,
-                "neck": 96,
-                "width": 128,
-                "window": 8,
+                "mlp": 384,
+                "neck": 128,
+                "width": 192,
+                "window": 10,
             },
         },
     },
 }
 
 
-def byte_tokenizer() -> Tokenizer:
-    """Every byte a token, after the special ones: what is printed is spelled out, and no character is unknown."""
-    names = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    tokenizer = Tokenizer(models.BPE(vocab={name: index for index, name in enumerate(names)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_tokens([AddedToken(name, special=name.startswith("<｜"), normalized=False) for name in SPECIAL])
-    return tokenizer
-
-
 def fresh_model(seed: int) -> Any:
     """The model with random weights, in float32."""
     torch.manual_seed(seed)
-    config = model_config(dict(CONFIG), token_id(byte_tokenizer(), IMAGE))
+    config = model_config(dict(CONFIG), token_id(tokenizer(), IMAGE))
     config._attn_implementation = "sdpa"
+    config.vision_config.sam_config._attn_implementation = "eager"  # whose backward pass is the faster one
     model = UnlimitedOcrForConditionalGeneration(config)
     for module in model.model.vision_tower.sam_encoder.modules():
         # transformers initialises SAM's weights to almost nothing, as they are meant to be loaded.
@@ -90,4 +77,4 @@ def save_checkpoint(model: Any, folder: Path) -> None:
     model.save_pretrained(folder, state_dict=halved)
     (folder / "generation_config.json").unlink(missing_ok=True)
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n", encoding="utf-8")
-    byte_tokenizer().save(str(folder / "tokenizer.json"))
+    tokenizer().save(str(folder / "tokenizer.json"))

@@ -4,7 +4,9 @@ import argparse
 import json
 import math
 import os
+import sys
 import time
+import timeit
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,17 +29,20 @@ MUON, ADAMW = 7e-3, 1e-3  # the highest rates of the two optimisers
 NOT_MATRICES = ("embed", "rel_pos", "head", "mlp.gate.weight")  # in names of what goes to AdamW all the same
 STAGES = (
     # The vision learns the letters by itself, from pages as full as any.
-    Stage("letters", 400, 16, 512, (420,), {}, pitch=(28, 50)),
-    # The decoder learns to read where a feature of 64 px holds a letter or two, and then more and more of them: see
-    # progress.md for what small type from the beginning came to.
-    Stage("large type", 400, 32, 256, (8, 16, 24), {FREE_OCR: 1.0}, pitch=(60, 110)),
-    Stage("middle type", 500, 24, 256, (16, 32, 60), {FREE_OCR: 0.8, MARKDOWN: 0.2}, pitch=(44, 80)),
-    Stage("small type", 200, 24, 256, (24, 60, 100), {FREE_OCR: 0.6, MARKDOWN: 0.4}, pitch=(35, 64)),
-    Stage("pages", 4000, 12, 640, (60, 120, 200, 300), ALL_TASKS, pitch=(46, 90), rate=0.6),
+    Stage("letters", 480, 16, 640, (700,), {}, pitch=(30, 56)),
+    # The decoder learns to go along lines and from one to the next.
+    Stage("lines", 480, 16, 640, (60, 120), {FREE_OCR: 0.7, MARKDOWN: 0.3}, pitch=(46, 90)),
+    Stage("pages", 1920, 16, 640, (100, 200, 300, 400), ALL_TASKS, pitch=(35, 90)),
 )
-EVERY = 100  # steps between lines of the log and saved states
+EVERY = 80  # steps between lines of the log, saved states and checkpoints
 THREADS = os.cpu_count() or 1  # of the learner
 WORKERS = 2  # processes that draw pages
+# glibc gives large tensors back to the system and faults them in anew, which costs more than what is computed in them.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**32),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
 
 
 def batches(stage: Stage, first: int) -> Iterator[Batch]:
@@ -48,17 +53,25 @@ def batches(stage: Stage, first: int) -> Iterator[Batch]:
 
 
 class Training:
-    """The learner, its optimisers and how far they are; saved as one file."""
+    """The learner, its optimisers and how far they are; saved as one file.
 
-    def __init__(self, folder: Path) -> None:
+    The optimisers change float32 copies of the parameters, the masters; the learner computes with what they round to.
+    """
+
+    def __init__(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.learner = Learner(fresh_model(SEED))
+        self.masters: dict[str, Tensor] = {}
         matrices: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in self.learner.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            master = self.masters[name] = parameter.detach().clone()
+            parameter.data = parameter.data.to(dtype)
             is_matrix = parameter.ndim in (2, 3) and not any(part in name for part in NOT_MATRICES)
-            (matrices if is_matrix else others).append(parameter)
+            (matrices if is_matrix else others).append(master)
         self.optimisers = (
             Muon(matrices, MUON),
             torch.optim.AdamW(others, ADAMW, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
@@ -69,15 +82,17 @@ class Training:
             self._load(torch.load(folder / "state.pt", weights_only=True))
 
     def _load(self, state: dict[str, Any]) -> None:
-        self.learner.load_state_dict(state["learner"])
+        for name, master in self.masters.items():
+            master.copy_(state["masters"][name])
+        self._round()
         for optimiser, its in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(its)
         self.stage, self.step, self.seconds = state["stage"], state["step"], state["seconds"]
 
     def save(self) -> None:
-        """Write the state beside the old one, then in its place."""
+        """Write the state beside the old one, then in its place; then the checkpoint."""
         state = {
-            "learner": self.learner.state_dict(),
+            "masters": self.masters,
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "stage": self.stage,
             "step": self.step,
@@ -85,6 +100,7 @@ class Training:
         }
         torch.save(state, self.folder / "state.new")
         (self.folder / "state.new").replace(self.folder / "state.pt")
+        save_checkpoint(self.learner.finish(), self.folder / MODEL)
 
     def run(self) -> None:
         """Every stage that is left."""
@@ -92,7 +108,6 @@ class Training:
             self._run_stage(STAGES[self.stage])
             self.stage, self.step = self.stage + 1, 0
             self.save()
-            save_checkpoint(self.learner.model, self.folder / MODEL)
 
     def _run_stage(self, stage: Stage) -> None:
         torch.set_num_threads(THREADS)
@@ -116,11 +131,21 @@ class Training:
                 group["lr"] = highest * self._rate(stage)
         losses = self.learner(batch, reads=bool(stage.tasks))
         sum(WEIGHTS[name] * loss for name, loss in losses.items() if name in WEIGHTS).backward()
-        torch.nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0, error_if_nonfinite=True)
+        for name, parameter in self.learner.named_parameters():
+            if name in self.masters:
+                self.masters[name].grad = None if parameter.grad is None else parameter.grad.float()
+                parameter.grad = None
         for optimiser in self.optimisers:
             optimiser.step()
-            optimiser.zero_grad()
+        self._round()
         return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def _round(self) -> None:
+        for name, parameter in self.learner.named_parameters():
+            if name in self.masters:
+                parameter.copy_(self.masters[name])
 
     def _rate(self, stage: Stage) -> float:
         """The share of the highest rate: rising over the first 40 steps of a stage, in the last one falling to 0."""
@@ -134,6 +159,15 @@ class Training:
             log.write(json.dumps(reached | {name: round(value, 4) for name, value in means.items()}) + "\n")
 
 
+def quickest() -> torch.dtype:
+    """bfloat16 where this processor multiplies it faster than float32."""
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        square = torch.ones(1024, 1024, dtype=dtype)
+        seconds[dtype] = min(timeit.repeat("square @ square", globals={"square": square}, number=3, repeat=3))
+    return min(seconds, key=lambda dtype: seconds[dtype])
+
+
 def main() -> None:
     """Train, or go on."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
@@ -141,7 +175,9 @@ def main() -> None:
         "--state", type=Path, default=STATE, help="where the state, the log and the checkpoint are kept"
     )
     arguments = parser.parse_args()
-    Training(arguments.state).run()
+    if not KEEP_MEMORY.items() <= os.environ.items():  # glibc reads them before Python runs
+        os.execve(sys.executable, [sys.executable, "-m", "training.train", *sys.argv[1:]], os.environ | KEEP_MEMORY)  # noqa: S606
+    Training(arguments.state, quickest()).run()
 
 
 if __name__ == "__main__":
