@@ -412,7 +412,11 @@ def test_importing_needs_the_standard_library_alone() -> None:
 
 def test_the_table_names_only_data_files_and_pinned_revisions() -> None:
     for name, row in CHECKPOINTS.items():
-        assert row.name == name and row.revision is not None and len(bytes.fromhex(row.revision)) == 20
+        assert row.name == name
+        if row.repository is None:  # nothing is fetched for it
+            assert (row.files, row.revision, row.archive) == ((), None, None)
+            continue
+        assert row.revision is not None and len(bytes.fromhex(row.revision)) == 20
         names = {file.name for file in row.files}
         assert {"config.json", "tokenizer.json", INDEX} <= names
         assert {Path(file).suffix for file in names} == {".json", ".safetensors"}
@@ -423,3 +427,4 @@ def test_the_missing_message_says_the_command_and_the_size(tmp_path: Path) -> No
     said = weights.missing_message("deepseek-ocr", tmp_path)
     assert f"`python weights.py fetch deepseek-ocr --root {tmp_path}`" in said and "6.7 GB" in said
     assert "`python weights.py fetch deepseek-ocr`" in weights.missing_message("deepseek-ocr", weights.default_root())
+    assert "`git checkout -- " in weights.missing_message("deepseek-ocr-tiny", tmp_path)
