@@ -22,7 +22,6 @@ CLASSES = LAST - FIRST + 2
 PATCH_SLOTS = (1, 2)  # rows and columns of places for one character that a patch of 16 px is parted in
 TOKEN_SLOTS = (4, 8)  # likewise a feature of 64 px
 IGNORED = -100
-ROUND = 64  # tokens: batches are padded to a multiple, so that few shapes are compiled
 WRONG_SYMBOLS, WRONG_PLACES = 0.05, 0.2  # of the characters that the decoder is given
 
 
@@ -36,8 +35,7 @@ class Stage:
     view: int  # px
     characters: tuple[int, ...]  # most characters of a page; a batch has one of these
     tasks: Mapping[str, float]  # how often each is asked; none: the vision learns alone
-    pitch: tuple[float, float] = (28, 64)  # px of the view from line to line
-    rate: float = 1.0  # the share of the optimisers' highest rates
+    pitch: tuple[float, float]  # px of the view from line to line
 
 
 ALL_TASKS = {FREE_OCR: 0.4, MARKDOWN: 0.35, LOCATE: 0.15, OCR_WITH_BOXES: 0.1}
@@ -223,7 +221,6 @@ FILLERS = {"symbols": symbol(EOS), "places": NOWHERE, "next_symbols": IGNORED, "
 def collate(examples: Sequence[_Example]) -> Batch:
     """Examples as one batch."""
     longest = max(len(example.reading["symbols"]) for example in examples)
-    longest = -(-longest // ROUND) * ROUND
 
     def padded(name: str) -> Tensor:
         rows = [example.reading[name] for example in examples]

@@ -68,9 +68,9 @@ def draw(families: Sequence[Family], count: int) -> list[tuple[Page, Style]]:
     return pages
 
 
-def read(reader: Reader, pages: Sequence[tuple[Page, Style]], task: str, resolution: str) -> list[Sample]:
+def read(reader: Reader, pages: Sequence[tuple[Page, Style]], task: str) -> list[Sample]:
     """All pages, several at a time."""
-    request = Request(model=MODEL, task=task, resolution=resolution)
+    request = Request(model=MODEL, task=task)
     numbered = [(number, page.image) for number, (page, _) in enumerate(pages, start=1)]
     events = read_pages(reader.engine(MODEL), request, numbered, Decoding(max_new_tokens=1500), BATCH)
     results = [event for event in events if isinstance(event, PageResult)]
@@ -104,7 +104,7 @@ def is_near(box: Box, truth: Box, size: tuple[int, int]) -> bool:
     return all(abs(a - b) <= 0.03 * side for a, b, side in zip(box, truth, (*size, *size), strict=True))
 
 
-def locating(reader: Reader, pages: Sequence[tuple[Page, Style]], resolution: str) -> float:
+def locating(reader: Reader, pages: Sequence[tuple[Page, Style]]) -> float:
     """Of a hundred references, those whose box is found to within 3% of the page."""
     random, found, asked = Random(SEED), 0, 0
     for page, _ in pages:
@@ -112,7 +112,7 @@ def locating(reader: Reader, pages: Sequence[tuple[Page, Style]], resolution: st
             continue
         words, answer = target
         truth = box_in(answer, page)
-        request = Request(model=MODEL, task=LOCATE, reference_text=words, resolution=resolution)
+        request = Request(model=MODEL, task=LOCATE, reference_text=words)
         events = read_pages(reader.engine(MODEL), request, [(1, page.image)], Decoding(max_new_tokens=200))
         (result,) = (event for event in events if isinstance(event, PageResult))
         asked += 1
@@ -136,14 +136,14 @@ TABLES: Mapping[str, Callable[[Sample], str]] = {
 }
 
 
-def report(reader: Reader, count: int, resolution: str, name: str, families: Sequence[Family]) -> str:
-    """The evaluation of one preset on some fonts, as markdown."""
+def report(reader: Reader, count: int, name: str, families: Sequence[Family]) -> str:
+    """The evaluation on some fonts, as markdown."""
     pages = draw(families, count)
-    readings = {task: read(reader, pages, task, resolution) for task in (FREE_OCR, MARKDOWN, OCR_WITH_BOXES)}
+    readings = {task: read(reader, pages, task) for task in (FREE_OCR, MARKDOWN, OCR_WITH_BOXES)}
     rates = ", ".join(f"{task} {error_rate(samples):.2f}%" for task, samples in readings.items())
-    boxes, located = share_of_boxes(readings[MARKDOWN]), locating(reader, pages, resolution)
+    boxes, located = share_of_boxes(readings[MARKDOWN]), locating(reader, pages)
     head = (
-        f"## {resolution}, {name}\n\n{count} pages. CER: {rates}. "
+        f"## {name}\n\n{count} pages. CER: {rates}. "
         f"Within 3% of the page: the boxes of {boxes:.1f}% of the blocks, {located:.1f}% of what was to be located."
     )
     return "\n\n".join([head, *(table(title, readings[FREE_OCR], key) for title, key in TABLES.items())])
@@ -153,13 +153,11 @@ def main() -> None:
     """Print the tables, as markdown."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--checkpoints", type=Path, default=STATE, help="a folder with a checkpoint in it")
-    parser.add_argument("--pages", type=int, default=90, help="for each preset and kind of font")
-    parser.add_argument("--resolution", action="append", help="presets (default: Small)")
+    parser.add_argument("--pages", type=int, default=90, help="for each kind of font")
     arguments = parser.parse_args()
     reader = Reader(replace(Settings(), checkpoints=arguments.checkpoints.resolve(), device="cpu", dtype="float32"))
-    for resolution in arguments.resolution or ["Small"]:
-        for name, families in (("known fonts", KNOWN), ("held-out fonts", HELD_OUT)):
-            print(report(reader, arguments.pages, resolution, name, families), end="\n\n", flush=True)
+    for name, families in (("Known fonts", KNOWN), ("Held-out fonts", HELD_OUT)):
+        print(report(reader, arguments.pages, name, families), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

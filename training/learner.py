@@ -13,7 +13,6 @@ What a token says and where it stands are embedded, and asked for, apart: a step
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,7 +32,7 @@ Losses = dict[str, Tensor]  # means by name; what begins with _ is a share of wh
 
 
 class Learner(nn.Module):
-    """The model with more heads; its forward gives the losses of a batch. No shape in it depends on what is drawn."""
+    """The model with more heads; its forward gives the losses of a batch."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -54,6 +53,9 @@ class Learner(nn.Module):
         self.patch_head = nn.Linear(vision.sam_encoder.config.hidden_size, CLASSES * PATCH_SLOTS[0] * PATCH_SLOTS[1])
         self.feature_head = nn.Linear(hidden, CLASSES * TOKEN_SLOTS[0] * TOKEN_SLOTS[1])
         self.part_head = nn.Linear(hidden, TOKEN_SLOTS[0] * TOKEN_SLOTS[1])
+        self._seen: dict[str, Tensor] = {}
+        for name, layer in (("patches", vision.sam_encoder.layers[-1]), ("parts", language.layers[PARTED_LAYER])):
+            layer.register_forward_hook(lambda _layer, _inputs, out, name=name: self._seen.update({name: out}))
         ALL_ATTENTION_FUNCTIONS.register("guided", _guided)
         ALL_EXPERTS_FUNCTIONS.register("every", _every_expert)
         language.config._attn_implementation = "guided"
@@ -61,44 +63,22 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, *, reads: bool = True) -> Losses:
         """The losses, those of the decoder only where it `reads`."""
+        model = self.model.model
         pixels = (batch.pixels.permute(0, 3, 1, 2).to(self.patch_head.weight.dtype) / 255 - 0.5) / 0.5
-        patches, features = self._seen(pixels)
+        features = model.multi_modal_projector(model.vision_tower(pixels).last_hidden_state)
         side = int(features.shape[1] ** 0.5)
         grid = features.view(len(features), side, side, -1)  # (pages, rows, columns, hidden)
         losses: Losses = {}
-        losses["patches"], losses["_patches"] = _named(self.patch_head(patches), batch.patches)
+        losses["patches"], losses["_patches"] = _named(self.patch_head(self._seen["patches"]), batch.patches)
         losses["features"], losses["_features"] = _named(self.feature_head(grid), batch.features)
         return losses | self._read(batch.reading, grid) if reads else losses
 
-    def _seen(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """What SAM's last layer makes of the patches, and the features that the decoder gets."""
-        vision = self.model.model.vision_tower
-        sam = vision.sam_encoder
-        patches = sam.patch_embed(pixels)
-        patches = patches + sam.interpolate_pos_encoding(*patches.shape[1:3])
-        for layer in sam.layers:
-            patches = layer(patches)
-        local = sam.proj(sam.neck(patches))
-        clip = vision.vision_encoder
-        whole = clip.pre_layrnorm(clip.embeddings(local))
-        for layer in clip.encoder.layers:
-            whole = layer(whole, None)
-        both = torch.cat([whole[:, 1:], local.flatten(2).transpose(1, 2)], dim=-1)
-        return patches, self.model.model.multi_modal_projector(both)
-
     def _read(self, reading: Reading, grid: Tensor) -> Losses:
+        embeds, eyes = self._embeds(reading, grid), list[Tensor]()
         language = self.model.model.language_model
-        hidden = self._embeds(reading, grid)
-        positions = torch.arange(hidden.shape[1])[None]
-        rotary = language.rotary_emb(hidden, position_ids=positions)
-        eyes: list[Tensor] = []
-        parted = hidden
-        for index, layer in enumerate(language.layers):
-            wanted = [getattr(reading, name) for name in GUIDES[index]]
-            hidden = layer(hidden, position_embeddings=rotary, wanted=wanted, eyes=eyes)
-            parted = hidden if index == PARTED_LAYER else parted
+        hidden = language(inputs_embeds=embeds, use_cache=False, reading=reading, eyes=eyes).last_hidden_state
         start = 1 + grid.shape[1] * (grid.shape[2] + 1)  # nothing is asked before
-        hidden, parted = language.norm(hidden[:, start:]), parted[:, start:]
+        hidden, parted = hidden[:, start:], self._seen["parts"][:, start:]
         losses: Losses = {"eyes": torch.stack(eyes).mean()}
         losses["symbols"], losses["_symbols"] = _mean_loss(self.symbol_head(hidden), reading.next_symbols[:, start:])
         losses["places"], losses["_places"] = _mean_loss(self.place_head(hidden), reading.next_places[:, start:])
@@ -148,16 +128,17 @@ def _guided(
     _mask: Tensor | None,
     *,
     scaling: float,
-    wanted: Sequence[Tensor],
+    reading: Reading,
     eyes: list[Tensor],
     **_more: Any,
 ) -> tuple[Tensor, None]:
-    """Plain causal attention, which notes how far the guided heads are from where they are `wanted` to look."""
+    """Plain causal attention, which notes how far the guided heads are from looking where GUIDES says."""
     length = query.shape[2]
     later = torch.ones(length, length, dtype=torch.bool).triu(1)
     scores = (query @ key.transpose(-1, -2)) * scaling  # (pages, heads, tokens, tokens)
     weights = scores.masked_fill(later, -torch.inf).softmax(-1)
-    for head, positions in enumerate(wanted):
+    for head, name in enumerate(GUIDES[module.layer_idx]):
+        positions = getattr(reading, name)
         right = weights[:, head].gather(-1, positions.clamp(min=0)[..., None])[..., 0].float()
         is_asked = (positions >= 0).float()
         eyes.append(-((right + 1e-6).log() * is_asked).sum() / is_asked.sum().clamp(min=1))

@@ -151,7 +151,7 @@ class Training:
         """The share of the highest rate: rising over the first 40 steps of a stage, in the last one falling to 0."""
         warm = min(1.0, (self.step + 1) / 40)
         is_last = self.stage == len(STAGES) - 1
-        return stage.rate * warm * (0.5 + 0.5 * math.cos(math.pi * self.step / stage.steps) if is_last else 1.0)
+        return warm * (0.5 + 0.5 * math.cos(math.pi * self.step / stage.steps) if is_last else 1.0)
 
     def _note(self, stage: Stage, means: dict[str, float]) -> None:
         reached = {"stage": stage.name, "step": self.step, "seconds": round(self.seconds)}
