@@ -12,7 +12,7 @@ from cog import BasePredictor, CancelationException, ConcatenateIterator, Input,
 
 import weights
 from ocr.catalog import Request
-from ocr.documents import open_document
+from ocr.documents.document import open_document
 from ocr.errors import InputError
 from ocr.reader import Reader
 from ocr.settings import read_settings

@@ -3,7 +3,7 @@
     python -m bench.long_document
 
 Each page is a scan like no other, so that whatever was kept from one page to the next would show. Two processes are
-looked at: the one that goes through the pages, and the one that draws them for it (see `ocr/pdf.py`).
+looked at: the one that goes through the pages, and the one that draws them for it (see `ocr/documents/pdf.py`).
 """
 
 import io
@@ -19,8 +19,8 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image, ImageDraw
 
-from ocr.documents import open_document
-from ocr.images import is_blank
+from ocr.documents.document import open_document
+from ocr.documents.images import is_blank
 from ocr.settings import Settings
 
 PAGES = (10, 100, 1000)

@@ -11,7 +11,7 @@ from typing import IO, Protocol
 from PIL import Image
 
 from ocr.catalog import Request
-from ocr.documents import Document, NumberedPage, open_document
+from ocr.documents.document import Document, NumberedPage, open_document
 from ocr.errors import OCRError, SetupError
 from ocr.outputs import Files, Folder
 from ocr.progress import Progress

@@ -15,11 +15,11 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.catalog import fill
 from ocr.decoding import merged_embeddings
+from ocr.documents.images import PatchRules, patch_rows, resized_size
 from ocr.dots_vision import Grid, VisionShape, VisionTower
 from ocr.engine import PageEngine, Ready
 from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
-from ocr.images import PatchRules, patch_rows, resized_size
 from ocr.layout import PARSERS
 from ocr.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.repetition import RepeatedElements

@@ -171,7 +171,7 @@ class VisionTower(nn.Module):
     def forward(self, rows: Tensor, grids: Sequence[Grid], use_flash: bool = False) -> Tensor:
         """Features (patches / merge**2, hidden) of the images whose patches are `rows`, one image after another.
 
-        `rows` is (patches, channels * patch * patch), normalised, in the order of `ocr.images.patch_rows`.
+        `rows` is (patches, channels * patch * patch), normalised, in the order of `ocr.documents.images.patch_rows`.
         """
         turn = rotation(rotary_angles(grids, self.shape.head, self.shape.merge).to(rows.device))
         lengths = [height * width for height, width in grids]

@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from PIL import Image
 
+from ocr.documents.images import FORMATS
 from ocr.errors import InputError, choices
-from ocr.images import FORMATS
 from ocr.outputs import FOLDERS
 
 STDIN = "-"

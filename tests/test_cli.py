@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from PIL import Image
 
-from ocr.documents import Document
+from ocr.documents.document import Document
 from ocr.draw import annotate
 from ocr.errors import InputError
 from ocr.reader import Reader

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocr.documents import Document
+from ocr.documents.document import Document
 from tests.commands import Answers, Run, files, write
 from tests.pictures import page
 

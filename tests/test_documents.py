@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from pypdf import PdfWriter
 
-from ocr import documents
-from ocr.documents import NumberedPage, open_document, select_pages
+from ocr.documents import document as documents
+from ocr.documents.document import NumberedPage, open_document, select_pages
+from ocr.documents.pdf import Pdf
 from ocr.errors import InputError
-from ocr.pdf import Pdf
 from ocr.settings import Settings
 from tests.pdfs import pdf
 from tests.pictures import encoded, page

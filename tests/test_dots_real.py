@@ -9,7 +9,7 @@ import pytest
 
 from ocr import dots
 from ocr.catalog import RESOLUTIONS, Request
-from ocr.images import decode, open_image
+from ocr.documents.images import decode, open_image
 from ocr.layout import PARSERS
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from pypdf import PdfWriter
 
-from ocr import pdf as module
-from ocr.documents import open_document
+from ocr.documents import pdf as module
+from ocr.documents.document import open_document
 from ocr.errors import InputError, SetupError
 from ocr.settings import Settings
 from tests.pdfs import CATALOG, RED, page_of, pdf, pdf_of, stream, tree, two_pages

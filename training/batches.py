@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
 from ocr.deepseek import BOS, EOS, FEATURE, IMAGE
-from ocr.images import square_views
+from ocr.documents.images import square_views
 from ocr.types import Resolution
 from training.answers import Answer, draw_task
 from training.pages import Page, Point, Style, draw_page

@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from PIL import Image
 
+from ocr.documents.images import check_size
 from ocr.errors import InputError, SetupError
-from ocr.images import check_size
 
 MARK, MARK_WITHIN = b"%PDF-", 1024  # bytes from the start, as readers of damaged files allow
 END, END_WITHIN = b"startxref", 4096  # bytes from the end; where PDFium finds none it guesses what the file holds
@@ -21,7 +21,7 @@ MEMORY = 2 * 2**30  # bytes for what a page is drawn from, its pixels not counte
 SECONDS = 60  # of processor time to open the file, and for each page
 PAGES = 100  # that one process draws: PDFium keeps what it has read of the file
 
-_PROJECT = Path(__file__).resolve().parent.parent
+_PROJECT = Path(__file__).resolve().parents[2]
 _REFUSALS = {
     "password": "The PDF is protected with a password; send a copy without one.",
     "security": "The PDF is protected in a way that cannot be opened; send a copy without protection.",
@@ -106,11 +106,11 @@ class _EndedError(Exception):
 
 
 class _Process:
-    """One process that draws one PDF: `ocr.pdf_process`, with `memory` bytes at most."""
+    """One process that draws one PDF: `ocr.documents.pdf_process`, with `memory` bytes at most."""
 
     def __init__(self, descriptor: int, dpi: int, memory: int) -> None:
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-            [sys.executable, "-m", "ocr.pdf_process", *map(str, (descriptor, dpi, memory, SECONDS))],
+            [sys.executable, "-m", "ocr.documents.pdf_process", *map(str, (descriptor, dpi, memory, SECONDS))],
             cwd=_PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""A file into numbered pages, one at a time. Knows no model; PDFs are drawn by `ocr.pdf`, images by `ocr.images`."""
+"""A file into numbered pages, one at a time. Knows no model; PDFs are drawn in `pdf.py`, images in `images.py`."""
 
 import contextlib
 import re
@@ -11,9 +11,9 @@ from typing import IO, Protocol
 
 from PIL import Image
 
-from ocr import pdf
+from ocr.documents import pdf
+from ocr.documents.images import decode, decoding, open_image
 from ocr.errors import InputError
-from ocr.images import decode, decoding, open_image
 from ocr.settings import Settings
 
 PDF_DPI = 200  # what dots.ocr's makers measured as best, and above the 144 of DeepSeek-OCR's

@@ -1,0 +1,1 @@
+"""A file to numbered pages: images, PDFs, blank pages. Knows no model."""
