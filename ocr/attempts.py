@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
-from ocr.answers import LayoutEvent
+from ocr.answers.common import LayoutEvent
+from ocr.answers.layout import PARSERS, Elements
+from ocr.answers.matching import select
 from ocr.catalog import Request
-from ocr.layout import PARSERS, Elements
-from ocr.matching import select
 from ocr.rules import MAX_PERIOD
 from ocr.types import (
     Decoding,

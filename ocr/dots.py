@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from ocr.answers.layout import PARSERS
 from ocr.catalog import fill
 from ocr.decoding import merged_embeddings
 from ocr.documents.images import PatchRules, patch_rows, resized_size
@@ -20,7 +21,6 @@ from ocr.dots_vision import Grid, VisionShape, VisionTower
 from ocr.engine import PageEngine, Ready
 from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
-from ocr.layout import PARSERS
 from ocr.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.repetition import RepeatedElements
 from ocr.rules import TokenRule

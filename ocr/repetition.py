@@ -3,8 +3,8 @@ tokens repeat exactly. Knows any parser of answers, and no engine."""
 
 from collections.abc import Callable, Collection, Sequence
 
+from ocr.answers.layout import Elements, Parser
 from ocr.decoding import TextStream
-from ocr.layout import Elements, Parser
 from ocr.rules import RepetitionStop
 from ocr.types import Element, FinishReason
 

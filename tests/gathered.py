@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ocr.answers import LayoutEvent
-from ocr.layout import Elements
+from ocr.answers.common import LayoutEvent
+from ocr.answers.layout import Elements
 from ocr.types import Element
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from ocr.answers.layout import ELEMENT_TYPES, PARSERS
 from ocr.catalog import Request
-from ocr.layout import ELEMENT_TYPES, PARSERS
 from ocr.reader import Reader
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, PageEvent, PageResult, Prompt

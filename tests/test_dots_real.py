@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ocr import dots
+from ocr.answers.layout import PARSERS
 from ocr.catalog import RESOLUTIONS, Request
 from ocr.documents.images import decode, open_image
-from ocr.layout import PARSERS
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared
 from tests.gathered import gather

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
+from ocr.answers.layout import ELEMENT_TYPES
 from ocr.draw import COLOURS, LETTERS, annotate, figures, font_size, frame, line_width, region
-from ocr.layout import ELEMENT_TYPES
 from ocr.types import Box, Element, FinishReason, PageResult, Text
 from ocr.writers import MarkdownPage
 from tests.pictures import golden_picture

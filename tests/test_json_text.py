@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocr.json_text import unescape
+from ocr.answers.json_text import unescape
 
 
 def test_strict_json_is_read_as_json() -> None:

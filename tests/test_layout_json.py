@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocr.answers import LayoutEvent
-from ocr.layout import ELEMENT_TYPES, PARSERS
-from ocr.layout_json import CATEGORIES
+from ocr.answers.common import LayoutEvent
+from ocr.answers.layout import ELEMENT_TYPES, PARSERS
+from ocr.answers.layout_json import CATEGORIES
 from ocr.types import Element, Text
 from tests.checkpoints_dots import GOLDEN
 from tests.gathered import gather

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocr.matching import best_matches, select
+from ocr.answers.matching import best_matches, select
 from ocr.types import Element, Text
 
 

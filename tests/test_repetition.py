@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from bench.shapes_dots import stand_in_tokenizer
+from ocr.answers.layout import PARSERS
 from ocr.decoding import decode, read_text
-from ocr.layout import PARSERS
 from ocr.repetition import RepeatedElements
 from ocr.rules import Budget, RepetitionStop, SharedClock
 from ocr.types import FinishReason

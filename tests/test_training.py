@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ocr.answers.layout import PARSERS, Elements
 from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN
 from ocr.deepseek import BOS, EOS, IMAGE
-from ocr.layout import PARSERS, Elements
 from training import train
 from training.answers import Answer, free_ocr, locate, markdown, ocr_with_boxes, prompt_of
 from training.batches import ALL_TASKS, IGNORED, Batches, Stage, View, spelled

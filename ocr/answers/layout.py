@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from ocr.answers import LayoutEvent, enclosing, held_back, shown, to_page
-from ocr.layout_json import LayoutJson
-from ocr.scene_text import SceneText
+from ocr.answers.common import LayoutEvent, enclosing, held_back, shown, to_page
+from ocr.answers.layout_json import LayoutJson
+from ocr.answers.scene_text import SceneText
 from ocr.types import Box, Element, Text
 
 ELEMENT_TYPES = (

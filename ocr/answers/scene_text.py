@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from ocr.answers import LayoutEvent, enclosing, shown, to_page
+from ocr.answers.common import LayoutEvent, enclosing, shown, to_page
 from ocr.types import Element, Text
 
 _NUMBER = r"\s{0,9}(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}"

@@ -4,8 +4,8 @@ holds, each element that came whole comes out once, the rest is reported, and ev
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ocr.answers import LayoutEvent, shown, to_page
-from ocr.json_text import unescape
+from ocr.answers.common import LayoutEvent, shown, to_page
+from ocr.answers.json_text import unescape
 from ocr.types import Box, Element, Text
 
 # The model's categories; one that is not here is kept and typed "other".

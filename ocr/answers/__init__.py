@@ -1,0 +1,1 @@
+"""A model's text to elements, by dialect. Knows no model, no document and no decoding."""
