@@ -12,7 +12,7 @@ from ocr.answers.common import LayoutEvent
 from ocr.answers.layout import PARSERS, Elements
 from ocr.answers.matching import select
 from ocr.catalog import Request
-from ocr.rules import MAX_PERIOD
+from ocr.decoding.rules import MAX_PERIOD
 from ocr.types import (
     Decoding,
     Element,

@@ -15,7 +15,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.answers.layout import PARSERS
 from ocr.catalog import fill
-from ocr.decoding import merged_embeddings
+from ocr.decoding.loop import merged_embeddings
+from ocr.decoding.rules import TokenRule
 from ocr.documents.images import PatchRules, patch_rows, resized_size
 from ocr.dots_vision import Grid, VisionShape, VisionTower
 from ocr.engine import PageEngine, Ready
@@ -23,7 +24,6 @@ from ocr.errors import InputError, SetupError
 from ocr.hardware import choose_hardware
 from ocr.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.repetition import RepeatedElements
-from ocr.rules import TokenRule
 from ocr.settings import Settings
 from ocr.types import Box, PageInput, Prompt, Resolution
 

@@ -12,10 +12,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ocr.decoding import GrowingLayer, decode, read_text, sampler
+from ocr.decoding.loop import GrowingLayer, decode, read_text, sampler
+from ocr.decoding.rules import SharedClock, TokenRule, common_rules
 from ocr.errors import ModelError, SetupError
 from ocr.hardware import free_bytes
-from ocr.rules import SharedClock, TokenRule, common_rules
 from ocr.types import Decoding, PageInput, Piece, Prepared, Prompt, Resolution
 
 # Pages decoded together at most, by device. More would say nothing for longer: the vision of all comes before any text,

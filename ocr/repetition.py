@@ -4,8 +4,8 @@ tokens repeat exactly. Knows any parser of answers, and no engine."""
 from collections.abc import Callable, Collection, Sequence
 
 from ocr.answers.layout import Elements, Parser
-from ocr.decoding import TextStream
-from ocr.rules import RepetitionStop
+from ocr.decoding.loop import TextStream
+from ocr.decoding.rules import RepetitionStop
 from ocr.types import Element, FinishReason
 
 PERIOD = 8  # elements; longest cycle that is looked for

@@ -63,7 +63,7 @@ class Decoding:
     temperature: float = 0.0  # 0 is greedy, or the prompt's own where it has one
     seed: int = 0  # of the random numbers that a temperature above 0 draws
     deadline_s: float | None = None  # of each page's own seconds, as in Piece; None for no limit
-    ngram_ban: tuple[int, int] | None = None  # n and window of an ocr.rules.NgramBan beside the model's own rules
+    ngram_ban: tuple[int, int] | None = None  # n and window of a ban on repeated n-grams, beside the model's own rules
     is_cancelled: Callable[[], bool] = lambda: False  # asked at every token; True ends the pages, their text is kept
 
     def __post_init__(self) -> None:
@@ -101,7 +101,7 @@ class Piece:
     text: str
     tokens: int  # completion tokens spent on the page so far
     finish: FinishReason | None = None
-    seconds: float = field(default=0.0, compare=False)  # spent on the page so far: see ocr.rules.SharedClock
+    seconds: float = field(default=0.0, compare=False)  # spent on the page so far, shared with its batch
 
 
 class Engine(Protocol):

@@ -115,7 +115,7 @@ def test_numbers_of_pages_are_their_own() -> None:
 
 def test_seconds_add_up_to_the_time_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()
-    monkeypatch.setattr("ocr.rules.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("ocr.decoding.rules.time.monotonic", lambda: float(next(ticks)))
     first, second = results(read_pages(scripted("abcdef", "ab"), REQUEST, numbered(2), DONE, 2))
     assert first.seconds > second.seconds > 0
     assert first.seconds + second.seconds <= next(ticks)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import DynamicCache
 
-from ocr.decoding import GrowingLayer, Step, TextStream, decode, pad_left, read_text, sampler
+from ocr.decoding.loop import GrowingLayer, Step, TextStream, decode, pad_left, read_text, sampler
+from ocr.decoding.rules import Budget, Cancellation, Deadline, EndOfText, SharedClock, TokenRule
 from ocr.deepseek import DeepSeekOCR
-from ocr.rules import Budget, Cancellation, Deadline, EndOfText, SharedClock, TokenRule
 from ocr.types import FinishReason
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr.rules import Budget, Deadline, NgramBan, RepetitionStop, SharedClock, common_rules
+from ocr.decoding.rules import Budget, Deadline, NgramBan, RepetitionStop, SharedClock, common_rules
 from ocr.types import Decoding, FinishReason
 from tests.checkpoints import GOLDEN
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from ocr.decoding.rules import SharedClock, TokenRule
 from ocr.errors import ModelError
-from ocr.rules import SharedClock, TokenRule
 from ocr.types import FinishReason, Piece
 
 Sampler = Callable[[Tensor], Tensor]  # logits (vocabulary,), banned ones at -inf, to an id ()
