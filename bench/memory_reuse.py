@@ -15,7 +15,7 @@ import torch
 from transformers.models.unlimited_ocr.configuration_unlimited_ocr import UnlimitedOcrSamVisionConfig
 from transformers.models.unlimited_ocr.modeling_unlimited_ocr import UnlimitedOcrSamVisionEncoder
 
-from ocr.loading import freed_memory_goes_back
+from ocr.engines.loading import freed_memory_goes_back
 
 ROUNDS, RUNS = 3, 3
 

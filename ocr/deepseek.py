@@ -17,10 +17,10 @@ from ocr.catalog import fill
 from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import NgramBan, TokenRule
 from ocr.documents.images import MAX_TILES, Pixels, Views, square_views
-from ocr.engine import PageEngine, Ready
+from ocr.engines.hardware import choose_hardware
+from ocr.engines.loading import load_model, load_tokenizer, read_json, token_id
+from ocr.engines.native import PageEngine, Ready
 from ocr.errors import InputError, SetupError
-from ocr.hardware import choose_hardware
-from ocr.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.settings import Settings
 from ocr.types import PageInput, Prompt, Resolution
 

@@ -58,7 +58,7 @@ def _torch(settings: Settings) -> Iterator[Finding]:
     """Device, dtype and attention; imports torch, which takes seconds."""
     try:
         torch = importlib.import_module("torch")
-        hardware = importlib.import_module("ocr.hardware").choose_hardware(settings)
+        hardware = importlib.import_module("ocr.engines.hardware").choose_hardware(settings)
     except ImportError as error:
         yield Finding(State.WRONG, "torch", f"cannot be imported: {error}; install requirements.txt (or -cpu).")
         return

@@ -19,10 +19,10 @@ from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import TokenRule
 from ocr.documents.images import PatchRules, patch_rows, resized_size
 from ocr.dots_vision import Grid, VisionShape, VisionTower
-from ocr.engine import PageEngine, Ready
+from ocr.engines.hardware import choose_hardware
+from ocr.engines.loading import load_model, load_tokenizer, read_json, token_id
+from ocr.engines.native import PageEngine, Ready
 from ocr.errors import InputError, SetupError
-from ocr.hardware import choose_hardware
-from ocr.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.repetition import RepeatedElements
 from ocr.settings import Settings
 from ocr.types import Box, PageInput, Prompt, Resolution

@@ -291,7 +291,7 @@ def test_a_batch_fits_into_half_the_free_memory(
     resolution = RESOLUTIONS["Tiny"]
     needed = engine.page_bytes(resolution, Decoding(max_new_tokens=100))
     assert needed == 1.5 * (73 + 100) * (2 * 3 * 5 * 16) * 4  # keys and values, layers, heads, head size, float32
-    monkeypatch.setattr("ocr.engine.free_bytes", lambda device: 2 * pages * needed)
+    monkeypatch.setattr("ocr.engines.native.free_bytes", lambda device: 2 * pages * needed)
     assert engine.room(resolution, Decoding(max_new_tokens=100)) == expected
 
 

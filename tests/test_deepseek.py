@@ -246,7 +246,7 @@ def test_flash_attention_is_for_the_language_model_and_vision_keeps_its_bias(
     monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._local_mapping, "flash_attention_2", kernel)
     monkeypatch.setattr(PreTrainedModel, "_flash_attn_can_dispatch", lambda *_args, **_options: True)
     monkeypatch.setattr("transformers.modeling_utils.lazy_import_flash_attention", lambda *_args, **_options: None)
-    monkeypatch.setattr("ocr.hardware._what_flash_lacks", lambda device, dtype: "")
+    monkeypatch.setattr("ocr.engines.hardware._what_flash_lacks", lambda device, dtype: "")
     flash = load(checkpoints / "deepseek-ocr", CPU)
     assert flash.model.config.text_config._attn_implementation == "flash_attention_2"
     assert flash.model.config.vision_config.sam_config._attn_implementation == "sdpa"

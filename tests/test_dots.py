@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from ocr import dots
-from ocr import engine as engine_module
 from ocr.catalog import MODELS, RESOLUTIONS, Request
+from ocr.engines import native as engine_module
 from ocr.errors import InputError, ModelError
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared, Prompt, Resolution
 from tests.checkpoints_dots import FLOAT32, GOLDEN, SPECIAL_IDS, write_dots

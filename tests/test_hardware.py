@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ocr import hardware
+from ocr.engines import hardware
+from ocr.engines.hardware import choose_hardware, free_bytes
 from ocr.errors import SetupError
-from ocr.hardware import choose_hardware, free_bytes
 from ocr.settings import Settings
 
 Machine = Callable[..., None]

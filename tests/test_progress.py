@@ -77,7 +77,7 @@ def test_a_terminal_gets_a_bar_and_lines_that_stay_above_it(monkeypatch: pytest.
         progress.turn("[red]a.pdf")
         progress.open(2)
         progress.page(result(1))
-        logging.getLogger("ocr.loading").info("Loaded [bold]model.")
+        logging.getLogger("ocr.engines.loading").info("Loaded [bold]model.")
     shown = terminal.getvalue()
     assert "1/2 [red]a.pdf" in shown
     assert "1/~4 pages" in shown
@@ -86,7 +86,7 @@ def test_a_terminal_gets_a_bar_and_lines_that_stay_above_it(monkeypatch: pytest.
 
 
 def test_log_messages_are_shown_while_reading_and_no_longer(capsys: pytest.CaptureFixture[str]) -> None:
-    log = logging.getLogger("ocr.loading")
+    log = logging.getLogger("ocr.engines.loading")
     with Lines(1) as progress, logged(progress):
         log.info("Loaded it.")
         logging.getLogger("ocr.reader").warning("Page 3 cannot be read.")  # the batch says it, with the document's name

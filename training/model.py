@@ -9,7 +9,7 @@ import torch
 from transformers import UnlimitedOcrForConditionalGeneration
 
 from ocr.deepseek import IMAGE, model_config
-from ocr.loading import token_id
+from ocr.engines.loading import token_id
 from training.vocabulary import tokenizer, tokens
 
 CONFIG: Mapping[str, Any] = {

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
+from ocr.engines.hardware import Hardware
 from ocr.errors import SetupError
-from ocr.hardware import Hardware
 
 log = logging.getLogger(__name__)
 

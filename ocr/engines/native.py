@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ocr.decoding.loop import GrowingLayer, decode, read_text, sampler
 from ocr.decoding.rules import SharedClock, TokenRule, common_rules
+from ocr.engines.hardware import free_bytes
 from ocr.errors import ModelError, SetupError
-from ocr.hardware import free_bytes
 from ocr.types import Decoding, PageInput, Piece, Prepared, Prompt, Resolution
 
 # Pages decoded together at most, by device. More would say nothing for longer: the vision of all comes before any text,

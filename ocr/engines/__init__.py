@@ -1,0 +1,1 @@
+"""What the models' own engines share: the machine, loading, pages decoded together."""
