@@ -1,6 +1,6 @@
 """Cog's face: typed inputs in, text out as it streams. Everything else is in `ocr`.
 
-Cog reads this file as text, so the choices are literals here; a test holds them to the tables in `ocr.catalog`.
+Cog reads this file as text, so the choices are literals here; a test holds them to the tables in `ocr.models.catalog`.
 """
 
 import logging
@@ -11,9 +11,9 @@ from tempfile import gettempdir
 from cog import BasePredictor, CancelationException, ConcatenateIterator, Input, Path, streaming
 
 import weights
-from ocr.catalog import Request
 from ocr.documents.document import open_document
 from ocr.errors import InputError
+from ocr.models.catalog import Request
 from ocr.reader import Reader
 from ocr.settings import read_settings
 from ocr.types import Decoding, FinishReason, PageResult

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from bench.full_size import MODELS, write_checkpoint
-from ocr.catalog import Request
+from ocr.models.catalog import Request
 from ocr.reader import Reader
 from ocr.settings import Settings
 from ocr.types import Decoding, PageResult

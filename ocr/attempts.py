@@ -11,8 +11,8 @@ from PIL import Image
 from ocr.answers.common import LayoutEvent
 from ocr.answers.layout import PARSERS, Elements
 from ocr.answers.matching import select
-from ocr.catalog import Request
 from ocr.decoding.rules import MAX_PERIOD
+from ocr.models.catalog import Request
 from ocr.types import (
     Decoding,
     Element,

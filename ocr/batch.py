@@ -10,9 +10,9 @@ from typing import IO, Protocol
 
 from PIL import Image
 
-from ocr.catalog import Request
 from ocr.documents.document import Document, NumberedPage, open_document
 from ocr.errors import OCRError, SetupError
+from ocr.models.catalog import Request
 from ocr.outputs import Files, Folder
 from ocr.progress import Progress
 from ocr.reader import Reader

@@ -14,11 +14,20 @@ from functools import partial
 from pathlib import Path
 
 from ocr.batch import Batch, Job, JsonLines, Outcome, Sink, Text
-from ocr.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS, TASKS_WITH_REFERENCE, Request
 from ocr.doctor import State, examine, weights_of
 from ocr.documents.document import PDF_DPI, page_ranges
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, OCRError, choices
+from ocr.models.catalog import (
+    AUTO,
+    DEFAULT_RESOLUTION,
+    MARKDOWN,
+    MODELS,
+    RESOLUTIONS,
+    TASKS,
+    TASKS_WITH_REFERENCE,
+    Request,
+)
 from ocr.outputs import FORMATS, Folder, check_writable
 from ocr.progress import Bar, Lines, Progress, logged
 from ocr.reader import Reader

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import weights
-from ocr.catalog import AUTO, MODELS
 from ocr.errors import SetupError
+from ocr.models.catalog import AUTO, MODELS
 from ocr.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import weights
 from ocr.attempts import PageReading
-from ocr.catalog import AUTO, MODELS, Request
 from ocr.documents.document import NumberedPage
 from ocr.documents.images import is_blank
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
+from ocr.models.catalog import AUTO, MODELS, Request
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
 

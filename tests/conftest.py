@@ -14,7 +14,7 @@ import torch
 
 import weights
 from ocr.cli import main
-from ocr.deepseek import DeepSeekOCR, load
+from ocr.models.deepseek.engine import DeepSeekOCR, load
 from ocr.reader import Reader
 from ocr.settings import Settings
 from tests.checkpoints import write_deepseek

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from ocr.deepseek import DeepSeekOCR
+from ocr.models.deepseek.engine import DeepSeekOCR
 from tests.checkpoints import EOS, byte_tokenizer
 
 HIDDEN, VOCABULARY = 4, 300

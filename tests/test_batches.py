@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ocr import dots
-from ocr.catalog import RESOLUTIONS, Request
-from ocr.deepseek import DeepSeekOCR
 from ocr.errors import InputError, SetupError
+from ocr.models.catalog import RESOLUTIONS, Request
+from ocr.models.deepseek.engine import DeepSeekOCR
+from ocr.models.dots import engine as dots
 from ocr.reader import NumberedPage, Reader, in_order, read_pages
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, PageEvent, PageInput, PageResult, Raw, Retry

@@ -8,8 +8,8 @@ import pytest
 
 from bench import long_document, shapes_deepseek, shapes_dots
 from bench.full_size import FullSize, write_checkpoint
-from ocr import dots
-from ocr.deepseek import model_config
+from ocr.models.deepseek.engine import model_config
+from ocr.models.dots import engine as dots
 from ocr.settings import Settings
 from tests.checkpoints_dots import TINY
 

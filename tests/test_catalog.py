@@ -2,8 +2,8 @@
 
 import pytest
 
-from ocr.catalog import LOCATE, MODELS, RESOLUTIONS, TASKS, Request, fill
 from ocr.errors import InputError
+from ocr.models.catalog import LOCATE, MODELS, RESOLUTIONS, TASKS, Request, fill
 from ocr.types import Decoding, Prompt
 
 

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from ocr.decoding.loop import GrowingLayer, Step, TextStream, decode, pad_left, read_text, sampler
 from ocr.decoding.rules import Budget, Cancellation, Deadline, EndOfText, SharedClock, TokenRule
-from ocr.deepseek import DeepSeekOCR
+from ocr.models.deepseek.engine import DeepSeekOCR
 from ocr.types import FinishReason
 
 

@@ -20,11 +20,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel, UnlimitedOcrConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ocr.catalog import MODELS, RESOLUTIONS
 from ocr.decoding.loop import decode
 from ocr.decoding.rules import Budget, NgramBan
-from ocr.deepseek import DeepSeekOCR, load, model_config, normalise
 from ocr.errors import InputError, SetupError
+from ocr.models.catalog import MODELS, RESOLUTIONS
+from ocr.models.deepseek.engine import DeepSeekOCR, load, model_config, normalise
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared
 from tests.checkpoints import DEEPSEEK_CONFIG, GOLDEN, deepseek_shapes, seeded, write_deepseek

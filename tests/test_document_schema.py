@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from ocr.answers.layout import ELEMENT_TYPES, PARSERS
-from ocr.catalog import Request
+from ocr.models.catalog import Request
 from ocr.reader import Reader
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, PageEvent, PageResult, Prompt

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ocr import dots
-from ocr.catalog import MODELS, RESOLUTIONS, Request
 from ocr.engines import native as engine_module
 from ocr.errors import InputError, ModelError
+from ocr.models.catalog import MODELS, RESOLUTIONS, Request
+from ocr.models.dots import engine as dots
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared, Prompt, Resolution
 from tests.checkpoints_dots import FLOAT32, GOLDEN, SPECIAL_IDS, write_dots
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench import shapes_dots
-from ocr import dots
 from ocr.decoding.loop import decode
 from ocr.decoding.rules import Budget
 from ocr.documents.images import patch_rows, resized_size
-from ocr.dots_vision import attend_each, attend_varlen, rotary_angles
 from ocr.errors import InputError, SetupError
+from ocr.models.dots import engine as dots
+from ocr.models.dots.vision import attend_each, attend_varlen, rotary_angles
 from tests.checkpoints_dots import FLOAT32, GOLDEN, PREPROCESSOR, SPECIAL_IDS, TINY, golden_tensors, write_dots
 
 NUMBERS = np.load(GOLDEN / "dots_tiny.npz")

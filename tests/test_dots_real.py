@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ocr import dots
 from ocr.answers.layout import PARSERS
-from ocr.catalog import RESOLUTIONS, Request
 from ocr.documents.images import decode, open_image
+from ocr.models.catalog import RESOLUTIONS, Request
+from ocr.models.dots import engine as dots
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared
 from tests.gathered import gather

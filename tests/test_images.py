@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ocr.catalog import RESOLUTIONS
-from ocr.deepseek import image_token_count, normalise
 from ocr.documents.images import decode, is_blank, open_image, square_views, tile_grid, to_rgb
 from ocr.errors import InputError
+from ocr.models.catalog import RESOLUTIONS
+from ocr.models.deepseek.engine import image_token_count, normalise
 from tests.checkpoints import GOLDEN
 from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
 

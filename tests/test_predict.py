@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 import weights
-from ocr.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS
 from ocr.documents.document import PDF_DPI
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, SetupError
+from ocr.models.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS
 from ocr.schema import openapi
 from ocr.types import MAX_NEW_TOKENS, Decoding, FinishReason, Markdown, PageResult
 from ocr.writers import WRITERS

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ocr.catalog import Request
 from ocr.errors import InputError, SetupError
+from ocr.models.catalog import Request
 from ocr.reader import Reader, read_pages
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, Markdown, PageEvent, PageResult, Prompt, Raw, worst

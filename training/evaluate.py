@@ -11,7 +11,7 @@ from random import Random
 
 from rapidfuzz.distance import Levenshtein
 
-from ocr.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES, Request
+from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES, Request
 from ocr.reader import Reader, read_pages
 from ocr.settings import Settings
 from ocr.types import Decoding, PageResult

@@ -13,7 +13,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from ocr.deepseek import BOS, EOS, EXTENT, IMAGE
+from ocr.models.deepseek.engine import BOS, EOS, EXTENT, IMAGE
 
 PAD = "<｜▁pad▁｜>"
 MARKS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>", "<td>", "</td>", "<tr>", "</tr>")

@@ -14,15 +14,15 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.answers.layout import PARSERS
-from ocr.catalog import fill
 from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import TokenRule
 from ocr.documents.images import PatchRules, patch_rows, resized_size
-from ocr.dots_vision import Grid, VisionShape, VisionTower
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.engines.native import PageEngine, Ready
 from ocr.errors import InputError, SetupError
+from ocr.models.catalog import fill
+from ocr.models.dots.vision import Grid, VisionShape, VisionTower
 from ocr.repetition import RepeatedElements
 from ocr.settings import Settings
 from ocr.types import Box, PageInput, Prompt, Resolution

@@ -109,15 +109,17 @@ _EMBEDDED_RESOLUTIONS: Mapping[str, Resolution] = {
 
 MODELS: Mapping[str, Model] = {
     "deepseek-ocr": Model(
-        engine="ocr.deepseek",
+        engine="ocr.models.deepseek.engine",
         tasks=_DEEPSEEK_TASKS,
         own_prompt=Prompt("<image>\n{text}", layout="grounded"),
     ),
-    "dots.ocr": Model(engine="ocr.dots", tasks=_DOTS_TASKS, own_prompt=Prompt("{text}")),
-    "dots.mocr": Model(engine="ocr.dots", tasks=_MOCR_TASKS, own_prompt=Prompt("{text}", system=_DOTS_SYSTEM)),
+    "dots.ocr": Model(engine="ocr.models.dots.engine", tasks=_DOTS_TASKS, own_prompt=Prompt("{text}")),
+    "dots.mocr": Model(
+        engine="ocr.models.dots.engine", tasks=_MOCR_TASKS, own_prompt=Prompt("{text}", system=_DOTS_SYSTEM)
+    ),
     # Last, so that `auto` takes it only where there is no other.
     "deepseek-ocr-tiny": Model(
-        engine="ocr.deepseek",
+        engine="ocr.models.deepseek.engine",
         tasks={task: _DEEPSEEK_TASKS[task] for task in (MARKDOWN, FREE_OCR, LOCATE, OCR_WITH_BOXES)},
         resolutions=_EMBEDDED_RESOLUTIONS,
     ),

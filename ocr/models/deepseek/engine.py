@@ -13,7 +13,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 
-from ocr.catalog import fill
 from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import NgramBan, TokenRule
 from ocr.documents.images import MAX_TILES, Pixels, Views, square_views
@@ -21,6 +20,7 @@ from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.engines.native import PageEngine, Ready
 from ocr.errors import InputError, SetupError
+from ocr.models.catalog import fill
 from ocr.settings import Settings
 from ocr.types import PageInput, Prompt, Resolution
 

@@ -1,0 +1,1 @@
+"""The models that there are, one folder for each family, and the table of them."""

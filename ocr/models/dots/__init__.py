@@ -1,0 +1,1 @@
+"""dots.ocr and dots.mocr."""
