@@ -13,6 +13,7 @@ from ocr.answers.layout import PARSERS, Elements
 from ocr.answers.matching import select
 from ocr.decoding.rules import MAX_PERIOD
 from ocr.models.catalog import Request
+from ocr.output.writers import MarkdownPage
 from ocr.types import (
     Decoding,
     Element,
@@ -26,7 +27,6 @@ from ocr.types import (
     Raw,
     Retry,
 )
-from ocr.writers import MarkdownPage
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,13 @@ from ocr.models.catalog import (
     TASKS_WITH_REFERENCE,
     Request,
 )
-from ocr.outputs import FORMATS, Folder, check_writable
+from ocr.output.folder import FORMATS, Folder, check_writable
+from ocr.output.writers import WRITERS
 from ocr.progress import Bar, Lines, Progress, logged
 from ocr.reader import Reader
 from ocr.settings import MAX_BATCH, read_settings
 from ocr.sources import STDIN, Source, find, printable
 from ocr.types import MAX_NEW_TOKENS, Decoding
-from ocr.writers import WRITERS
 
 ALL_READ, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 NOBODY_LISTENS = 128 + signal.SIGPIPE  # as a shell reports a program that a closed pipe ended

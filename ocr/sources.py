@@ -15,7 +15,7 @@ from PIL import Image
 
 from ocr.documents.images import FORMATS
 from ocr.errors import InputError, choices
-from ocr.outputs import FOLDERS
+from ocr.output.folder import FOLDERS
 
 STDIN = "-"
 URL = re.compile(r"https?://", re.IGNORECASE)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from ocr.documents.document import Document
-from ocr.draw import annotate
 from ocr.errors import InputError
+from ocr.output.drawing import annotate
 from ocr.reader import Reader
 from ocr.types import Element
 from tests.commands import Answers, Run, files, write
@@ -103,7 +103,7 @@ def test_pixels_are_held_no_longer_than_their_page_is_read(
         return annotate(image, elements)
 
     monkeypatch.setattr(Document, "_page", noted)
-    monkeypatch.setattr("ocr.outputs.annotate", annotated)
+    monkeypatch.setattr("ocr.output.folder.annotate", annotated)
     answers("some text")
     write("a.pdf", *(page() for _ in range(8)))
     assert run("read", "a.pdf", "-o", "out", "--format", "annotated", "--batch", "2") == 0
@@ -201,7 +201,7 @@ def test_an_error_that_nobody_foresaw_ends_one_document_only(
     run: Run, answers: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers("some text")
-    monkeypatch.setattr("ocr.outputs.document_markdown", _out_of_luck)
+    monkeypatch.setattr("ocr.output.folder.document_markdown", _out_of_luck)
     write("a.png")
     write("b.png")
     assert run("read", "a.png", "b.png", "-o", "out") == 1

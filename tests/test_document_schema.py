@@ -12,15 +12,15 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from ocr.answers.layout import ELEMENT_TYPES, PARSERS
 from ocr.models.catalog import Request
+from ocr.output.writers import WRITERS
 from ocr.reader import Reader
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, PageEvent, PageResult, Prompt
-from ocr.writers import WRITERS
 from tests.checkpoints_dots import GOLDEN
 from tests.pictures import page
 from tests.scripted import scripted
 
-SCHEMA = json.loads(Path("ocr/document.schema.json").read_text())
+SCHEMA = json.loads(Path("ocr/output/document.schema.json").read_text())
 SCHEMA_FITS = Draft202012Validator(SCHEMA)
 GROUNDED = (
     "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 100]]<|/det|>\n# Größe\n\n"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
 from ocr.answers.layout import ELEMENT_TYPES
-from ocr.draw import COLOURS, LETTERS, annotate, figures, font_size, frame, line_width, region
+from ocr.output.drawing import COLOURS, LETTERS, annotate, figures, font_size, frame, line_width, region
+from ocr.output.writers import MarkdownPage
 from ocr.types import Box, Element, FinishReason, PageResult, Text
-from ocr.writers import MarkdownPage
 from tests.pictures import golden_picture
 
 SIZES = [(300, 400), (1700, 2250), (5000, 6600), (3100, 300), (20, 20), (1, 1)]

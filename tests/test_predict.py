@@ -16,9 +16,9 @@ from ocr.documents.document import PDF_DPI
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, SetupError
 from ocr.models.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS
+from ocr.output.writers import WRITERS
 from ocr.schema import openapi
 from ocr.types import MAX_NEW_TOKENS, Decoding, FinishReason, Markdown, PageResult
-from ocr.writers import WRITERS
 from predict import Predictor
 from tests.checkpoints import write_deepseek
 from tests.checkpoints_dots import write_dots

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ocr.answers.layout import PARSERS
+from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
 from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, Text
-from ocr.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
 
 
 def markdown(events: Sequence[Element | Text], *, lists_boxes: bool = False) -> str:

@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from ocr.draw import annotate, figures
+from ocr.output.drawing import annotate, figures
+from ocr.output.writers import JsonWriter, document_markdown, picture_name
 from ocr.types import Element, FinishReason, PageEvent, PageResult
-from ocr.writers import JsonWriter, document_markdown, picture_name
 
 
 def _markdown(results: Sequence[PageResult]) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ocr.output.writers import picture_name
 from ocr.types import Box, Element, PageResult
-from ocr.writers import picture_name
 
 # Each type's colour: dark enough for white letters on it and a line on paper, light enough for a line on a dark page.
 COLOURS: Mapping[str, str] = {

@@ -1,0 +1,1 @@
+"""What was read into what a caller gets: markdown, JSON, pictures, files."""
