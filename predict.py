@@ -15,7 +15,7 @@ from ocr.documents.document import open_document
 from ocr.errors import InputError
 from ocr.models.catalog import Request
 from ocr.output.writers import WRITERS, metrics
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.settings import read_settings
 from ocr.types import Decoding, FinishReason, PageResult
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from bench.full_size import MODELS, write_checkpoint
 from ocr.models.catalog import Request
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.settings import Settings
 from ocr.types import Decoding, PageResult
 

@@ -16,7 +16,7 @@ from ocr.models.catalog import Request
 from ocr.output.folder import Files, Folder
 from ocr.output.writers import Writer, page_json
 from ocr.progress import Progress
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.sources import Source
 from ocr.types import Decoding, FinishReason, PageEvent, PageResult
 

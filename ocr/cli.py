@@ -31,7 +31,7 @@ from ocr.models.catalog import (
 from ocr.output.folder import FORMATS, Folder, check_writable
 from ocr.output.writers import WRITERS
 from ocr.progress import Bar, Lines, Progress, logged
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.settings import MAX_BATCH, read_settings
 from ocr.sources import STDIN, Source, find, printable
 from ocr.types import MAX_NEW_TOKENS, Decoding

@@ -11,7 +11,7 @@ from enum import StrEnum
 import weights
 from ocr.errors import SetupError
 from ocr.models.catalog import AUTO, MODELS
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
 
 

@@ -211,5 +211,5 @@ class _Shown(logging.Handler):
         self._progress = progress
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != "ocr.reader" or record.exc_info:
+        if record.name != "ocr.reading.reader" or record.exc_info:
             self._progress.say(self.format(record))

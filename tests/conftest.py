@@ -15,7 +15,7 @@ import torch
 import weights
 from ocr.cli import main
 from ocr.models.deepseek.engine import DeepSeekOCR, load
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.settings import Settings
 from tests.checkpoints import write_deepseek
 from tests.commands import Answers, Run

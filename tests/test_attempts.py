@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from ocr.attempts import BAN, LADDER, Answer, Attempt, PageReading, Rung
 from ocr.decoding.rules import MAX_PERIOD, NgramBan
 from ocr.errors import ModelError
 from ocr.models.catalog import MODELS, RESOLUTIONS, Request
 from ocr.models.deepseek.engine import DeepSeekOCR
-from ocr.reader import read_pages
+from ocr.reading.attempts import BAN, LADDER, Answer, Attempt, PageReading, Rung
+from ocr.reading.reader import read_pages
 from ocr.types import Decoding, FinishReason, Markdown, PageEvent, PageInput, PageResult, Piece, Prepared, Raw, Retry
 from tests.pictures import page
 from tests.scripted import scripted

@@ -12,7 +12,7 @@ from PIL import Image
 from ocr.documents.document import Document
 from ocr.errors import InputError
 from ocr.output.drawing import annotate
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.types import Element
 from tests.commands import Answers, Run, files, write
 from tests.pictures import page

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from ocr.answers.layout import ELEMENT_TYPES, PARSERS
 from ocr.models.catalog import Request
 from ocr.output.writers import WRITERS
-from ocr.reader import Reader
+from ocr.reading.reader import Reader
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, PageEvent, PageResult, Prompt
 from tests.checkpoints_dots import GOLDEN

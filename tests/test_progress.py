@@ -89,6 +89,8 @@ def test_log_messages_are_shown_while_reading_and_no_longer(capsys: pytest.Captu
     log = logging.getLogger("ocr.engines.loading")
     with Lines(1) as progress, logged(progress):
         log.info("Loaded it.")
-        logging.getLogger("ocr.reader").warning("Page 3 cannot be read.")  # the batch says it, with the document's name
+        logging.getLogger("ocr.reading.reader").warning(
+            "Page 3 cannot be read."
+        )  # the batch says it, with the document's name
     log.info("Loaded another one.")
     assert capsys.readouterr().err == "Loaded it.\n"

@@ -6,7 +6,7 @@ import pytest
 
 from ocr.errors import InputError, SetupError
 from ocr.models.catalog import Request
-from ocr.reader import Reader, read_pages
+from ocr.reading.reader import Reader, read_pages
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, Markdown, PageEvent, PageResult, Prompt, Raw, worst
 from tests.checkpoints import write_deepseek
@@ -96,7 +96,7 @@ def test_a_page_that_hits_the_budget_keeps_its_text_and_says_so() -> None:
 
 
 def test_endless_empty_cells_end_the_page_and_keep_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocr.attempts.LADDER", ())
+    monkeypatch.setattr("ocr.reading.attempts.LADDER", ())
     *_, result = events("<table><tr>" + "<td></td>" * 3000)
     assert isinstance(result, PageResult)
     assert result.finish_reason is FinishReason.REPETITION

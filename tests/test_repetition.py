@@ -12,7 +12,7 @@ from bench.shapes_dots import stand_in_tokenizer
 from ocr.answers.layout import PARSERS
 from ocr.decoding.loop import decode, read_text
 from ocr.decoding.rules import Budget, RepetitionStop, SharedClock
-from ocr.repetition import RepeatedElements
+from ocr.reading.repetition import RepeatedElements
 from ocr.types import FinishReason
 from tests.gathered import gather
 

@@ -12,7 +12,7 @@ from random import Random
 from rapidfuzz.distance import Levenshtein
 
 from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES, Request
-from ocr.reader import Reader, read_pages
+from ocr.reading.reader import Reader, read_pages
 from ocr.settings import Settings
 from ocr.types import Decoding, PageResult
 from training.answers import MODEL, Answer, locate

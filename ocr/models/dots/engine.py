@@ -23,7 +23,7 @@ from ocr.engines.native import PageEngine, Ready
 from ocr.errors import InputError, SetupError
 from ocr.models.catalog import fill
 from ocr.models.dots.vision import Grid, VisionShape, VisionTower
-from ocr.repetition import RepeatedElements
+from ocr.reading.repetition import RepeatedElements
 from ocr.settings import Settings
 from ocr.types import Box, PageInput, Prompt, Resolution
 

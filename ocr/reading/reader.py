@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 import weights
-from ocr.attempts import PageReading
 from ocr.documents.document import NumberedPage
 from ocr.documents.images import is_blank
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.models.catalog import AUTO, MODELS, Request
+from ocr.reading.attempts import PageReading
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
 

@@ -1,0 +1,1 @@
+"""Pages to results: the one route that every face takes."""
