@@ -2,6 +2,6 @@
 
 import sys
 
-from ocr.cli import main
+from ocr.faces.cli.main import main
 
 sys.exit(main())

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import weights
-from ocr.cli import main
+from ocr.faces.cli.main import main
 from ocr.models.deepseek.engine import DeepSeekOCR, load
 from ocr.reading.reader import Reader
 from ocr.settings import Settings

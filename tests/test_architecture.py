@@ -22,7 +22,15 @@ def test_weights_need_the_standard_library_alone() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["predict", "ocr.local", "ocr.cli", "ocr.schema", "ocr.documents.document", "ocr.reading.reader", "weights"],
+    [
+        "predict",
+        "ocr.faces.cog.local",
+        "ocr.faces.cli.main",
+        "ocr.faces.cog.schema",
+        "ocr.documents.document",
+        "ocr.reading.reader",
+        "weights",
+    ],
 )
 def test_the_faces_start_without_torch(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'transformers', 'huggingface_hub'}} & set(sys.modules)))"

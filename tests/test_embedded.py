@@ -13,10 +13,10 @@ import pytest
 from httpx_sse import connect_sse
 
 import weights
-from ocr.cli import main
 from ocr.errors import InputError
-from ocr.local import LocalServer
-from ocr.schema import openapi
+from ocr.faces.cli.main import main
+from ocr.faces.cog.local import LocalServer
+from ocr.faces.cog.schema import openapi
 from predict import Predictor
 
 PROJECT = Path(__file__).resolve().parent.parent

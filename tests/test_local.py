@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocr.errors import InputError
-from ocr.local import _message, main, parse_inputs, worker_text
+from ocr.faces.cog.local import _message, main, parse_inputs, worker_text
 from tests.pictures import encoded, page
 
 

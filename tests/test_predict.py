@@ -15,9 +15,9 @@ import weights
 from ocr.documents.document import PDF_DPI
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, SetupError
+from ocr.faces.cog.schema import openapi
 from ocr.models.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS
 from ocr.output.writers import WRITERS
-from ocr.schema import openapi
 from ocr.types import MAX_NEW_TOKENS, Decoding, FinishReason, Markdown, PageResult
 from predict import Predictor
 from tests.checkpoints import write_deepseek

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ocr.progress import Bar, Lines, Tally, figures, logged
+from ocr.faces.cli.progress import Bar, Lines, Tally, figures, logged
 from ocr.types import FinishReason, PageResult
 
 

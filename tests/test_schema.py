@@ -8,7 +8,7 @@ from typing import Any
 import cog
 import pytest
 
-from ocr.schema import openapi, write_schema
+from ocr.faces.cog.schema import openapi, write_schema
 from predict import Predictor
 
 SOURCE = Path("predict.py").read_text()

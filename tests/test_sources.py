@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from ocr.errors import InputError
-from ocr.sources import Source, find, printable, suffixes
+from ocr.faces.cli.sources import Source, find, printable, suffixes
 
 MIB = 2**20
 

@@ -1,7 +1,7 @@
 """Cog's server on this machine without Docker, and one prediction on it: what `cog serve` and `cog predict` do.
 
-`python -m ocr.local serve` and `python -m ocr.local predict -i image=@page.jpg`; script/serve and script/predict set
-up what they need first. Speaks HTTP to the server and imports no engine.
+`python -m ocr.faces.cog.local serve` and `… predict -i image=@page.jpg`; script/serve and script/predict set up what
+they need first. Speaks HTTP to the server and imports no engine.
 """
 
 import argparse
@@ -24,9 +24,9 @@ import httpx
 from httpx_sse import connect_sse
 
 from ocr.errors import InputError, OCRError, SetupError, choices
-from ocr.schema import openapi, write_schema
+from ocr.faces.cog.schema import openapi, write_schema
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[3]
 STARTING = ("STARTING", "UNKNOWN")
 
 
@@ -227,7 +227,9 @@ def serve(arguments: argparse.Namespace) -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m ocr.local", description="Run the predictor without Docker.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ocr.faces.cog.local", description="Run the predictor without Docker."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("predict", help="run one prediction and print its text as it comes")
     one.add_argument(

@@ -13,11 +13,13 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from ocr.batch import Batch, Job, JsonLines, Outcome, Sink, Text
-from ocr.doctor import State, examine, weights_of
 from ocr.documents.document import PDF_DPI, page_ranges
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, OCRError, choices
+from ocr.faces.cli.batch import Batch, Job, JsonLines, Outcome, Sink, Text
+from ocr.faces.cli.doctor import State, examine, weights_of
+from ocr.faces.cli.progress import Bar, Lines, Progress, logged
+from ocr.faces.cli.sources import STDIN, Source, find, printable
 from ocr.models.catalog import (
     AUTO,
     DEFAULT_RESOLUTION,
@@ -30,10 +32,8 @@ from ocr.models.catalog import (
 )
 from ocr.output.folder import FORMATS, Folder, check_writable
 from ocr.output.writers import WRITERS
-from ocr.progress import Bar, Lines, Progress, logged
 from ocr.reading.reader import Reader
 from ocr.settings import MAX_BATCH, read_settings
-from ocr.sources import STDIN, Source, find, printable
 from ocr.types import MAX_NEW_TOKENS, Decoding
 
 ALL_READ, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130

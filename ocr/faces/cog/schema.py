@@ -1,7 +1,7 @@
 """predict.py to `.cog/openapi_schema.json`, for servers that run without `cog build`, which writes that file itself.
 
 Without it Cog's server validates nothing and refuses to stream. The form is that of Cog 0.23's own documents. Runnable:
-`python -m ocr.schema` writes the file into the current folder. Reads predict.py as text; imports and runs none of it.
+`python -m ocr.faces.cog.schema` writes the file into the current folder. Reads predict.py as text; runs none of it.
 """
 
 import ast

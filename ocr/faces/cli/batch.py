@@ -12,12 +12,12 @@ from PIL import Image
 
 from ocr.documents.document import Document, NumberedPage, open_document
 from ocr.errors import OCRError, SetupError
+from ocr.faces.cli.progress import Progress
+from ocr.faces.cli.sources import Source
 from ocr.models.catalog import Request
 from ocr.output.folder import Files, Folder
 from ocr.output.writers import Writer, page_json
-from ocr.progress import Progress
 from ocr.reading.reader import Reader
-from ocr.sources import Source
 from ocr.types import Decoding, FinishReason, PageEvent, PageResult
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""How one asks: thin translations of formats and errors; no face knows another."""

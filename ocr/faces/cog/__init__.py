@@ -1,0 +1,1 @@
+"""Cog's schema and server on this machine, without Docker."""
