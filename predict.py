@@ -13,9 +13,9 @@ from cog import BasePredictor, CancelationException, ConcatenateIterator, Input,
 import weights
 from ocr.documents.document import open_document
 from ocr.errors import InputError
-from ocr.models.catalog import Request
 from ocr.output.writers import WRITERS, metrics
 from ocr.reading.reader import Reader
+from ocr.reading.request import Request
 from ocr.settings import read_settings
 from ocr.types import Decoding, FinishReason, PageResult
 

@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 from bench.full_size import MODELS, write_checkpoint
-from ocr.models.catalog import Request
 from ocr.reading.reader import Reader
+from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, PageResult
 

@@ -19,8 +19,8 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image, ImageDraw
 
+from ocr.documents.blank import is_blank
 from ocr.documents.document import open_document
-from ocr.documents.images import is_blank
 from ocr.settings import Settings
 
 PAGES = (10, 100, 1000)

@@ -7,10 +7,12 @@ import pytest
 
 from ocr.decoding.rules import MAX_PERIOD, NgramBan
 from ocr.errors import ModelError
-from ocr.models.catalog import MODELS, RESOLUTIONS, Request
+from ocr.models.catalog import MODELS, RESOLUTIONS
 from ocr.models.deepseek.engine import DeepSeekOCR
-from ocr.reading.attempts import BAN, LADDER, Answer, Attempt, PageReading, Rung
+from ocr.reading.answer import Answer
+from ocr.reading.attempts import BAN, LADDER, Attempt, PageReading, Rung
 from ocr.reading.reader import read_pages
+from ocr.reading.request import Request
 from ocr.types import Decoding, FinishReason, Markdown, PageEvent, PageInput, PageResult, Piece, Prepared, Raw, Retry
 from tests.pictures import page
 from tests.scripted import scripted

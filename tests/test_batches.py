@@ -10,10 +10,11 @@ import torch
 from PIL import Image
 
 from ocr.errors import InputError, SetupError
-from ocr.models.catalog import RESOLUTIONS, Request
+from ocr.models.catalog import RESOLUTIONS
 from ocr.models.deepseek.engine import DeepSeekOCR
 from ocr.models.dots import engine as dots
 from ocr.reading.reader import NumberedPage, Reader, in_order, read_pages
+from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, PageEvent, PageInput, PageResult, Raw, Retry
 from tests.checkpoints_dots import FLOAT32, write_dots

@@ -2,8 +2,10 @@
 
 import pytest
 
+from ocr.engines.prompts import fill
 from ocr.errors import InputError
-from ocr.models.catalog import LOCATE, MODELS, RESOLUTIONS, TASKS, Request, fill
+from ocr.models.catalog import LOCATE, MODELS, RESOLUTIONS, TASKS
+from ocr.reading.request import Request
 from ocr.types import Decoding, Prompt
 
 

@@ -11,9 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from ocr.answers.layout import ELEMENT_TYPES, PARSERS
-from ocr.models.catalog import Request
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
+from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, PageEvent, PageResult, Prompt
 from tests.checkpoints_dots import GOLDEN

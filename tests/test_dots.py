@@ -12,8 +12,9 @@ from PIL import Image
 
 from ocr.engines import native as engine_module
 from ocr.errors import InputError, ModelError
-from ocr.models.catalog import MODELS, RESOLUTIONS, Request
+from ocr.models.catalog import MODELS, RESOLUTIONS
 from ocr.models.dots import engine as dots
+from ocr.reading.request import Request
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared, Prompt, Resolution
 from tests.checkpoints_dots import FLOAT32, GOLDEN, SPECIAL_IDS, write_dots
 

@@ -18,7 +18,7 @@ from PIL import Image
 from bench import shapes_dots
 from ocr.decoding.loop import decode
 from ocr.decoding.rules import Budget
-from ocr.documents.images import patch_rows, resized_size
+from ocr.engines.patches import patch_rows, resized_size
 from ocr.errors import InputError, SetupError
 from ocr.models.dots import engine as dots
 from ocr.models.dots.vision import attend_each, attend_varlen, rotary_angles

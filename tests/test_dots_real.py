@@ -9,8 +9,9 @@ import pytest
 
 from ocr.answers.layout import PARSERS
 from ocr.documents.images import decode, open_image
-from ocr.models.catalog import RESOLUTIONS, Request
+from ocr.models.catalog import RESOLUTIONS
 from ocr.models.dots import engine as dots
+from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared
 from tests.gathered import gather

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ocr.documents.images import decode, is_blank, open_image, square_views, tile_grid, to_rgb
+from ocr.documents.blank import is_blank
+from ocr.documents.images import decode, open_image, to_rgb
 from ocr.errors import InputError
 from ocr.models.catalog import RESOLUTIONS
 from ocr.models.deepseek.engine import image_token_count, normalise
+from ocr.models.deepseek.views import square_views, tile_grid
 from tests.checkpoints import GOLDEN
 from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ocr.errors import InputError, SetupError
-from ocr.models.catalog import Request
 from ocr.reading.reader import Reader, read_pages
+from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, FinishReason, Markdown, PageEvent, PageResult, Prompt, Raw, worst
 from tests.checkpoints import write_deepseek

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ocr.documents.images import square_views
 from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
 from ocr.models.deepseek.engine import BOS, EOS, FEATURE, IMAGE
+from ocr.models.deepseek.views import square_views
 from ocr.types import Resolution
 from training.answers import Answer, draw_task
 from training.pages import Page, Point, Style, draw_page

@@ -1,9 +1,8 @@
 """The tables: models, tasks with their prompts, presets. Data alone; what it takes to run them is elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ocr.errors import InputError, choices
 from ocr.types import Prompt, Resolution
 
 RESOLUTIONS: Mapping[str, Resolution] = {
@@ -127,70 +126,3 @@ MODELS: Mapping[str, Model] = {
 AUTO = "auto"  # in place of a model's name: the first one this installation serves
 
 TASKS: tuple[str, ...] = tuple(dict.fromkeys(task for model in MODELS.values() for task in model.tasks))
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a caller wants of a document, checked against the tables when it is made."""
-
-    model: str
-    task: str = MARKDOWN
-    reference_text: str = ""
-    resolution: str = DEFAULT_RESOLUTION
-    prompt: str = ""
-
-    def __post_init__(self) -> None:
-        for name, value, table in (
-            ("model", self.model, MODELS),
-            ("task_type", self.task, TASKS),
-            ("resolution_size", self.resolution, RESOLUTIONS),
-        ):
-            if value not in table:
-                raise InputError(f"{name} is {value!r}; it must be one of: {choices(table)}.")
-        model = MODELS[self.model]
-        if self.resolution not in model.resolutions:
-            raise InputError(
-                f"{self.model} takes no {self.resolution!r}; its presets are: {choices(model.resolutions)}."
-            )
-        if self.prompt.strip() and not model.own_prompt:
-            raise InputError(f"{self.model} takes no prompt; its tasks are: {choices(model.tasks)}.")
-        if not self.prompt.strip() and self.task not in model.tasks:
-            raise InputError(f"{self.model} was not trained for {self.task!r}; its tasks are: {choices(model.tasks)}.")
-        self._check_reference()
-
-    def _check_reference(self) -> None:
-        wanted = TASKS_WITH_REFERENCE.get(self.task) if not self.prompt.strip() else None
-        if wanted and not self.reference_text.strip():
-            raise InputError(f"{self.task!r} needs reference_text: {wanted}.")
-        if not wanted and self.reference_text.strip():
-            raise InputError(
-                f"reference_text is only for {choices(map(repr, TASKS_WITH_REFERENCE))} and would have no effect here; "
-                "leave it empty."
-            )
-
-    @property
-    def asked(self) -> Prompt:
-        """The prompt to use: the user's own where there is one, else the task's."""
-        model = MODELS[self.model]
-        return model.own_prompt if self.prompt.strip() and model.own_prompt else model.tasks[self.task]
-
-    @property
-    def view(self) -> Resolution:
-        """How the model looks at a page under the preset that was asked for."""
-        return MODELS[self.model].resolutions[self.resolution]
-
-    @property
-    def words(self) -> str:
-        """The user's words that stand for {text} in that prompt."""
-        return (self.prompt if self.prompt.strip() else self.reference_text).strip()
-
-
-def fill(prompt: Prompt, words: str, reserved: Sequence[str]) -> str:
-    """The prompt with the user's words in it. Raises InputError for words that hold one of the model's own tokens."""
-    smuggled = [token for token in reserved if token in words]
-    if smuggled:
-        raise InputError(
-            f"The text {words[:80]!r} holds {', '.join(map(repr, smuggled))}, which has a meaning of its own to the "
-            "model; write it without."
-        )
-    return prompt.template.replace("{text}", words)

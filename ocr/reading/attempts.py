@@ -1,30 +1,24 @@
-"""One page on its way from an engine's pieces to its result: its answer in all forms, and the attempts it may take.
-Knows no engine, and no other pages."""
+"""One page on its way from an engine's pieces to its result: the attempts it may take. Knows no engine, and no other
+pages."""
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import PARSERS, Elements
-from ocr.answers.matching import select
 from ocr.decoding.rules import MAX_PERIOD
-from ocr.models.catalog import Request
-from ocr.output.writers import MarkdownPage
+from ocr.reading.answer import Answer, StreamedAnswer
+from ocr.reading.request import Request
 from ocr.types import (
     Decoding,
-    Element,
     FinishReason,
-    Markdown,
     PageEvent,
     PageInput,
     PageResult,
     Piece,
     Prepared,
-    Raw,
     Retry,
 )
 
@@ -61,76 +55,6 @@ differ (an element whose box drifts), so chance comes next. A smaller preset is 
 for the sake of one loop, and a small page looks the same in it. Only repetition is read again. A page that was too
 long, too slow or no longer wanted would be so again, and an error comes of what every attempt shares.
 """
-
-
-@dataclass
-class Answer:
-    """A page's answer in all its forms; this one, of a page for which no engine has spoken, is empty."""
-
-    raw: str = ""
-    markdown: str = ""
-    elements: list[Element] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    def feed(self, _text: str) -> Iterable[PageEvent]:
-        """What this piece of the model's text makes certain."""
-        return ()
-
-    def close(self) -> Iterable[PageEvent]:
-        """What was held back: the answer is over."""
-        return ()
-
-    def replay(self) -> Iterator[PageEvent]:
-        """The events of the whole answer once more."""
-        yield Raw(self.raw)
-        yield Markdown(self.markdown)
-        yield from self.elements
-
-
-class StreamedAnswer(Answer):
-    """An answer as it streams."""
-
-    def __init__(self, request: Request, number: int, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
-        super().__init__()
-        self._parser = PARSERS[request.asked.layout](page_size, extent)
-        self._page = MarkdownPage(number, lists_boxes=request.asked.lists_boxes)
-        self._open = Elements()
-        self._asked, self._words = request.asked, request.words
-        self._held: list[LayoutEvent] = []  # where the answer is chosen from all elements at its end
-        self.problems = self._parser.problems
-
-    def feed(self, text: str) -> Iterator[PageEvent]:
-        if text:
-            self.raw += text
-            yield Raw(text)
-        events = self._parser.feed(text)
-        if self._asked.selects:
-            self._held.extend(events)
-        else:
-            yield from self._understand(events)
-
-    def close(self) -> Iterator[PageEvent]:
-        events: Iterable[LayoutEvent] = [*self._held, *self._parser.close()]
-        yield from self._understand(select(events, self._words) if self._asked.selects else events)
-        yield from self._show(self._page.close())
-        yield from self._keep(self._open.close())
-        if self._asked.selects and not self.elements:
-            self.problems.append(f"Nothing on the page matches {self._words!r}.")
-
-    def _understand(self, events: Iterable[LayoutEvent]) -> Iterator[PageEvent]:
-        for event in events:
-            yield from self._show(self._page.write(event))
-            yield from self._keep(self._open.feed(event))
-
-    def _show(self, markdown: str) -> Iterator[PageEvent]:
-        if markdown:
-            self.markdown += markdown
-            yield Markdown(markdown)
-
-    def _keep(self, elements: Iterable[Element]) -> Iterator[PageEvent]:
-        for element in elements:
-            self.elements.append(element)
-            yield element
 
 
 LOOP = 100  # bytes, compressed, of a loop of hundreds of tokens

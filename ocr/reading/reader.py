@@ -9,11 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 import weights
+from ocr.documents.blank import is_blank
 from ocr.documents.document import NumberedPage
-from ocr.documents.images import is_blank
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
-from ocr.models.catalog import AUTO, MODELS, Request
+from ocr.models.catalog import AUTO, MODELS
 from ocr.reading.attempts import PageReading
+from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
 

@@ -14,10 +14,10 @@ from ocr.documents.document import Document, NumberedPage, open_document
 from ocr.errors import OCRError, SetupError
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
-from ocr.models.catalog import Request
 from ocr.output.folder import Files, Folder
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
+from ocr.reading.request import Request
 from ocr.types import Decoding, FinishReason, PageEvent, PageResult
 
 log = logging.getLogger(__name__)

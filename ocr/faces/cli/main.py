@@ -20,19 +20,11 @@ from ocr.faces.cli.batch import Batch, Job, JsonLines, Outcome, Sink, Text
 from ocr.faces.cli.doctor import State, examine, weights_of
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
 from ocr.faces.cli.sources import STDIN, Source, find, printable
-from ocr.models.catalog import (
-    AUTO,
-    DEFAULT_RESOLUTION,
-    MARKDOWN,
-    MODELS,
-    RESOLUTIONS,
-    TASKS,
-    TASKS_WITH_REFERENCE,
-    Request,
-)
+from ocr.models.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import FORMATS, Folder, check_writable
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
+from ocr.reading.request import Request
 from ocr.settings import MAX_BATCH, read_settings
 from ocr.types import MAX_NEW_TOKENS, Decoding
 

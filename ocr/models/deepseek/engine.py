@@ -15,12 +15,12 @@ from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneratio
 
 from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import NgramBan, TokenRule
-from ocr.documents.images import MAX_TILES, Pixels, Views, square_views
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.engines.native import PageEngine, Ready
+from ocr.engines.prompts import fill
 from ocr.errors import InputError, SetupError
-from ocr.models.catalog import fill
+from ocr.models.deepseek.views import MAX_TILES, Pixels, Views, square_views
 from ocr.settings import Settings
 from ocr.types import PageInput, Prompt, Resolution
 

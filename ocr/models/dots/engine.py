@@ -16,12 +16,12 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from ocr.answers.layout import PARSERS
 from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import TokenRule
-from ocr.documents.images import PatchRules, patch_rows, resized_size
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model, load_tokenizer, read_json, token_id
 from ocr.engines.native import PageEngine, Ready
+from ocr.engines.patches import PatchRules, patch_rows, resized_size
+from ocr.engines.prompts import fill
 from ocr.errors import InputError, SetupError
-from ocr.models.catalog import fill
 from ocr.models.dots.vision import Grid, VisionShape, VisionTower
 from ocr.reading.repetition import RepeatedElements
 from ocr.settings import Settings

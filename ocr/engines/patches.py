@@ -1,0 +1,75 @@
+"""A page to the rows of patches that models of any aspect see of it. Knows pixels alone; no torch."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+
+from ocr.errors import InputError
+
+MAX_ASPECT = 200  # longer side to shorter one; dots.ocr was trained on nothing longer
+
+
+@dataclass(frozen=True)
+class PatchRules:
+    """How a model that takes any aspect turns a page into patches, as its preprocessor_config.json has it."""
+
+    patch: int  # px, side of one patch
+    merge: int  # patches per side that become one image token
+    min_pixels: int  # area in px of the resized page
+    max_pixels: int
+    mean: tuple[float, float, float]  # of the red, green and blue levels from 0 to 1
+    std: tuple[float, float, float]
+    rescale: float = 1 / 255
+    resample: int = Image.Resampling.BICUBIC
+
+    @property
+    def multiple(self) -> int:
+        """px; each side of the resized page is a multiple of it, and an image token covers its square."""
+        return self.patch * self.merge
+
+
+def resized_size(width: int, height: int, *, multiple: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
+    """The (width, height) in px that a page is resized to: multiples within the limits, nearly in the page's aspect.
+
+    Each side is rounded (halves to even) to a multiple, at least one of them; above `max_pixels` both are scaled by
+    the same factor and rounded down, below `min_pixels` up. Raises InputError for an aspect above MAX_ASPECT.
+    Source: smart_resize() of dots.ocr's makers.
+    """
+    if min(width, height) < 1 or max(width, height) / min(width, height) > MAX_ASPECT:
+        raise InputError(
+            f"The image has {width} x {height} pixels; this model reads no page whose longer side is more than "
+            f"{MAX_ASPECT} times the shorter one. Cut it into pieces."
+        )
+    sides = [max(multiple, round(side / multiple) * multiple) for side in (width, height)]
+    if math.prod(sides) > max_pixels:
+        shrink = math.sqrt(width * height / max_pixels)
+        sides = [max(multiple, math.floor(side / shrink / multiple) * multiple) for side in (width, height)]
+    elif math.prod(sides) < min_pixels:
+        grow = math.sqrt(min_pixels / (width * height))
+        sides = [math.ceil(side * grow / multiple) * multiple for side in (width, height)]
+    return sides[0], sides[1]
+
+
+def patch_rows(page: Image.Image, size: tuple[int, int], rules: PatchRules) -> NDArray[np.float32]:
+    """An RGB page resized to `size` as normalised patches, (patches, 3 * patch * patch) in float32.
+
+    Patches run block by block, `merge` by `merge` of them, the blocks row by row; within a patch channels come first.
+    """
+    levels = np.asarray(page.resize(size, Image.Resampling(rules.resample)))
+    # One value for each of the 256 levels of a channel: the same numbers as whole-page arithmetic, at a lookup's cost.
+    mean, std = (np.array(values, np.float32) for values in (rules.mean, rules.std))
+    fractions = (np.arange(256) * rules.rescale).astype(np.float32)[:, None]
+    table: NDArray[np.float32] = (fractions - mean) / std  # (256, 3)
+    rows: NDArray[np.float32] = rearrange(
+        table[levels, [0, 1, 2]],
+        "(h y p) (w x q) rgb -> (h w y x) (rgb p q)",
+        y=rules.merge,
+        x=rules.merge,
+        p=rules.patch,
+        q=rules.patch,
+    )
+    return rows

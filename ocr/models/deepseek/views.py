@@ -1,0 +1,64 @@
+"""A page to the square views that DeepSeek-OCR sees of it. Knows pixels alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ocr.types import Resolution
+
+Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
+GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
+
+
+@dataclass(frozen=True)
+class Views:
+    """What DeepSeek-OCR sees of a page: one square view of the whole, and crops where the preset has them."""
+
+    whole: Pixels  # (base, base, 3)
+    tiles: tuple[Pixels, ...] = ()  # each (tile, tile, 3), row by row
+    columns: int = 1
+    rows: int = 1
+
+
+def square_views(page: Image.Image, resolution: Resolution) -> Views:
+    """The views of an RGB page for a preset, equal to the reference's pixel by pixel.
+
+    Source: `infer()` in the hub's modeling_deepseekocr.py; Pillow's bicubic filter throughout.
+    """
+    size = (resolution.base, resolution.base)
+    if resolution.padded:
+        whole = ImageOps.pad(page, size, method=Image.Resampling.BICUBIC, color=GREY)
+    else:
+        whole = page.resize(size, Image.Resampling.BICUBIC)
+    if not resolution.tiled or max(page.size) <= resolution.tile:
+        return Views(np.asarray(whole))
+    columns, rows = tile_grid(*page.size, tile=resolution.tile)
+    return Views(np.asarray(whole), _tiles(page, resolution.tile, columns, rows), columns, rows)
+
+
+MIN_TILES, MAX_TILES = 2, 9  # the hub's own bounds
+
+
+def tile_grid(width: int, height: int, *, tile: int = 640, max_tiles: int = MAX_TILES) -> tuple[int, int]:
+    """The grid (columns, rows) of 2 to `max_tiles` tiles whose shape is nearest to the page's.
+
+    On an exact tie the later grid, in order of area, wins if the page has more than half the grid's pixels.
+    Source: `find_closest_aspect_ratio` and `dynamic_preprocess` in the hub's modeling_deepseekocr.py.
+    """
+    grids = [(c, r) for c in range(1, max_tiles + 1) for r in range(1, max_tiles + 1)]
+    grids = sorted((g for g in grids if MIN_TILES <= g[0] * g[1] <= max_tiles), key=lambda grid: grid[0] * grid[1])
+    best, smallest = (1, 1), float("inf")
+    for columns, rows in grids:
+        difference = abs(width / height - columns / rows)
+        is_large = width * height > 0.5 * tile * tile * columns * rows
+        if difference < smallest or (difference == smallest and is_large):
+            best, smallest = (columns, rows), difference
+    return best
+
+
+def _tiles(page: Image.Image, tile: int, columns: int, rows: int) -> tuple[Pixels, ...]:
+    resized = page.resize((tile * columns, tile * rows), Image.Resampling.BICUBIC)
+    corners = [(tile * column, tile * row) for row in range(rows) for column in range(columns)]
+    return tuple(np.asarray(resized.crop((x, y, x + tile, y + tile))) for x, y in corners)

@@ -1,0 +1,63 @@
+"""What a caller wants of a document, checked against the tables. Knows no file and no engine."""
+
+from dataclasses import dataclass
+
+from ocr.errors import InputError, choices
+from ocr.models.catalog import DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS, TASKS_WITH_REFERENCE
+from ocr.types import Prompt, Resolution
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller wants of a document, checked against the tables when it is made."""
+
+    model: str
+    task: str = MARKDOWN
+    reference_text: str = ""
+    resolution: str = DEFAULT_RESOLUTION
+    prompt: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, table in (
+            ("model", self.model, MODELS),
+            ("task_type", self.task, TASKS),
+            ("resolution_size", self.resolution, RESOLUTIONS),
+        ):
+            if value not in table:
+                raise InputError(f"{name} is {value!r}; it must be one of: {choices(table)}.")
+        model = MODELS[self.model]
+        if self.resolution not in model.resolutions:
+            raise InputError(
+                f"{self.model} takes no {self.resolution!r}; its presets are: {choices(model.resolutions)}."
+            )
+        if self.prompt.strip() and not model.own_prompt:
+            raise InputError(f"{self.model} takes no prompt; its tasks are: {choices(model.tasks)}.")
+        if not self.prompt.strip() and self.task not in model.tasks:
+            raise InputError(f"{self.model} was not trained for {self.task!r}; its tasks are: {choices(model.tasks)}.")
+        self._check_reference()
+
+    def _check_reference(self) -> None:
+        wanted = TASKS_WITH_REFERENCE.get(self.task) if not self.prompt.strip() else None
+        if wanted and not self.reference_text.strip():
+            raise InputError(f"{self.task!r} needs reference_text: {wanted}.")
+        if not wanted and self.reference_text.strip():
+            raise InputError(
+                f"reference_text is only for {choices(map(repr, TASKS_WITH_REFERENCE))} and would have no effect here; "
+                "leave it empty."
+            )
+
+    @property
+    def asked(self) -> Prompt:
+        """The prompt to use: the user's own where there is one, else the task's."""
+        model = MODELS[self.model]
+        return model.own_prompt if self.prompt.strip() and model.own_prompt else model.tasks[self.task]
+
+    @property
+    def view(self) -> Resolution:
+        """How the model looks at a page under the preset that was asked for."""
+        return MODELS[self.model].resolutions[self.resolution]
+
+    @property
+    def words(self) -> str:
+        """The user's words that stand for {text} in that prompt."""
+        return (self.prompt if self.prompt.strip() else self.reference_text).strip()
