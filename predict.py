@@ -27,9 +27,9 @@ class Predictor(BasePredictor):
         """Fetch the weights that OCR_MODELS names, and load the models, before the first prediction."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         settings = read_settings()
+        self.reader = Reader(settings)
         for model in settings.models:
             weights.fetch(model, settings.checkpoints)
-        self.reader = Reader(settings)
         for model in settings.models or [self.reader.resolve("auto")]:
             self.reader.engine(model)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocr.errors import SetupError, choices
-from ocr.models.catalog import MODELS
 
 DEVICES = ("auto", "cuda", "cpu")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -49,12 +48,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
-def _models(name: str, value: str) -> tuple[str, ...]:
-    models = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
-    for model in models:
-        if model not in MODELS:
-            raise SetupError(f"{name} names the model {model!r}; the known ones are: {choices(MODELS)}.")
-    return models
+def _names(_name: str, value: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
 def _folder(_name: str, value: str) -> Path:
@@ -95,7 +90,7 @@ def _batch(name: str, value: str) -> int | None:
 
 
 VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
-    "models": ("OCR_MODELS", _models),
+    "models": ("OCR_MODELS", _names),
     "checkpoints": ("OCR_CHECKPOINTS", _folder),
     "device": ("OCR_DEVICE", _one_of(DEVICES)),
     "dtype": ("OCR_DTYPE", _one_of(DTYPES)),

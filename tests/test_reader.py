@@ -123,6 +123,13 @@ def test_auto_is_the_first_model_that_was_asked_for_or_is_there(checkpoints: Pat
         Reader(Settings(checkpoints=checkpoints)).resolve("gpt")
 
 
+def test_a_setting_that_names_no_model_is_refused_with_those_there_are() -> None:
+    with pytest.raises(
+        SetupError, match="OCR_MODELS names the model 'deepseek'; the known ones are: deepseek-ocr, dots"
+    ):
+        Reader(Settings(models=("deepseek",)))
+
+
 def test_absent_weights_name_the_command_that_fetches_them_and_their_size(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as raised:
         Reader(Settings(checkpoints=tmp_path)).engine("deepseek-ocr")

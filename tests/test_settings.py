@@ -49,7 +49,6 @@ def test_an_automatic_batch_is_none_that_is_set() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("OCR_MODELS", "deepseek", "deepseek-ocr"),
         ("OCR_DEVICE", "gpu", "auto, cuda, cpu"),
         ("OCR_DTYPE", "int8", "auto, bfloat16, float16, float32"),
         ("OCR_ATTENTION", "flash", "auto, flash_attention_2, sdpa, eager"),

@@ -27,6 +27,10 @@ class Reader:
     """The engines of one installation, and the reading of pages with them."""
 
     def __init__(self, settings: Settings) -> None:
+        """Loads nothing yet. Raises SetupError where the settings name a model that is none."""
+        for model in settings.models:
+            if model not in MODELS:
+                raise SetupError(f"OCR_MODELS names the model {model!r}; the known ones are: {choices(MODELS)}.")
         self.settings = settings
         self._engines: dict[str, Engine] = {}
 

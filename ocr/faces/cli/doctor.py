@@ -37,12 +37,13 @@ def examine() -> Iterator[Finding]:
     yield Finding(State.OK, "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     try:
         settings = read_settings()
+        reader = Reader(settings)
     except SetupError as error:
         yield Finding(State.WRONG, "settings", str(error))
         return
     yield Finding(State.OK, "settings", "; ".join(_changed(settings)) or "all as they are by default")
     yield from _torch(settings)
-    yield from _weights(settings)
+    yield from _weights(settings, reader)
     yield from _optional()
 
 
@@ -75,9 +76,9 @@ def _torch(settings: Settings) -> Iterator[Finding]:
     yield Finding(State.OK, "attention", hardware.attention)
 
 
-def _weights(settings: Settings) -> Iterator[Finding]:
+def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:
     """The weights of each model: those that OCR_MODELS names must be there, or that which `auto` stands for."""
-    needed = settings.models or (Reader(settings).resolve(AUTO),)
+    needed = settings.models or (reader.resolve(AUTO),)
     for model in MODELS:
         state, says = weights_of(model, settings)
         is_wrong = state == "broken" or (state == "absent" and model in needed)
