@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -33,14 +33,12 @@ def worst(reasons: Sequence[FinishReason]) -> FinishReason:
 
 
 @dataclass(frozen=True)
-class Resolution:
-    """One preset: how large the pixels are that a model sees of a page."""
+class Sampling:
+    """How the next token is drawn from a model's scores; as it stands, the likeliest is taken."""
 
-    base: int  # px, side of the square whole-page view
-    tile: int  # px, side of one local crop
-    tiled: bool = False  # whether pages larger than a tile are also seen in crops
-    padded: bool = True  # whether the whole-page view keeps its aspect on a grey square, or is stretched to it
-    max_pixels: int | None = None  # area in px a model without square views may use; None for its own limit
+    temperature: float = 0.0  # 0 is greedy
+    top_p: float = 1.0  # of the likeliest tokens those that make up this much together; 1 for all
+    repetition_penalty: float = 1.0  # by which scores of tokens that were there before shrink; 1 for not at all
 
 
 @dataclass(frozen=True)
@@ -48,29 +46,32 @@ class Prompt:
     """What a model is asked for one task, and how its answer reads."""
 
     template: str  # the trained wording; {text} stands for the user's words, other names for what the engine fills in
-    layout: str = "plain"  # the name of the answer's form in ocr.answers.layout.PARSERS
+    dialect: str = "plain"  # the name of the answer's form in ocr.answers
     lists_boxes: bool = False  # whether the places are the answer, so that markdown must show them
     selects: bool = False  # whether only the elements that match the user's words are the answer: ocr.answers.matching
     system: str = ""  # what a system message says that the wording was trained with
-    temperature: float = 0.0  # the makers' own for this prompt, used where the caller gives none
+    sampling: Sampling = Sampling()  # the makers' own for this prompt
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How pages are decoded: greedily within these limits unless a temperature is given."""
+    """How pages are decoded: as the prompt's makers do, within these limits."""
 
     max_new_tokens: int = 8192  # for each page, the end-of-text token counted
-    temperature: float = 0.0  # 0 is greedy, or the prompt's own where it has one
+    temperature: float | None = None  # 0 is greedy; None for the prompt's own
     seed: int = 0  # of the random numbers that a temperature above 0 draws
     deadline_s: float | None = None  # of each page's own seconds, as in Piece; None for no limit
     ngram_ban: tuple[int, int] | None = None  # n and window of a ban on repeated n-grams, beside the model's own rules
-    is_cancelled: Callable[[], bool] = lambda: False  # asked at every token; True ends the pages, their text is kept
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_new_tokens <= MAX_NEW_TOKENS:
             raise InputError(f"max_new_tokens is {self.max_new_tokens}; it must be from 1 to {MAX_NEW_TOKENS}.")
-        if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 2):
+        if self.temperature is not None and not (math.isfinite(self.temperature) and 0 <= self.temperature <= 2):
             raise InputError(f"temperature is {self.temperature}; it must be from 0 (greedy) to 2.")
+
+    def sampling(self, prompt: Prompt) -> Sampling:
+        """How the tokens of an answer to this prompt are drawn."""
+        return prompt.sampling if self.temperature is None else replace(prompt.sampling, temperature=self.temperature)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class PageInput:
     image: Image.Image  # upright, mode RGB
     prompt: Prompt
     text: str  # what stands for {text} in the prompt's template; "" where it has none
-    resolution: Resolution
+    preset: Any  # how closely the model looks: a row of its card's presets, which only its own processor understands
+    stop: Callable[[], FinishReason | None] = lambda: (
+        None
+    )  # asked before every token; a reason ends the page, its text kept
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Engine(Protocol):
         """Raise InputError for a text that no page could be asked with."""
         ...
 
-    def room(self, resolution: Resolution, decoding: Decoding) -> int:
+    def capacity(self, preset: Any, decoding: Decoding) -> int:
         """How many pages, at least one, the memory that is free at present lets it decode together."""
         ...
 

@@ -8,13 +8,17 @@ from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch; servers that tests start inherit it
 
+from typing import Any
+
 import hypothesis
 import pytest
 import torch
 
 import weights
+from ocr.engines.native import NativeEngine
 from ocr.faces.cli.main import main
-from ocr.models.deepseek.engine import DeepSeekOCR, load
+from ocr.models.deepseek.card import DEEPSEEK_OCR
+from ocr.models.deepseek.engine import load
 from ocr.reading.reader import Reader
 from ocr.settings import Settings
 from tests.checkpoints import write_deepseek
@@ -43,9 +47,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine(checkpoints: Path) -> DeepSeekOCR:
+def engine(checkpoints: Path) -> NativeEngine[Any]:
     """The tiny DeepSeek-OCR, in float32 on the processor."""
-    return load(checkpoints / "deepseek-ocr", Settings(device="cpu", dtype="float32"))
+    return load(checkpoints / "deepseek-ocr", DEEPSEEK_OCR, Settings(device="cpu", dtype="float32"))
 
 
 @pytest.fixture(scope="session")

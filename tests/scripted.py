@@ -7,9 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import Qwen2Config
 from transformers.cache_utils import Cache
 
-from ocr.models.deepseek.engine import DeepSeekOCR
+from ocr.engines.native import NativeEngine
+from ocr.models.deepseek.card import DEEPSEEK_OCR, IMAGE
+from ocr.models.deepseek.engine import DeepSeekNetwork
+from ocr.models.deepseek.processor import DeepSeekProcessor
 from tests.checkpoints import EOS, byte_tokenizer
 
 HIDDEN, VOCABULARY = 4, 300
@@ -24,16 +28,16 @@ class ScriptedModel:
     def __init__(self, scripts: Sequence[Sequence[int]]) -> None:
         self.scripts = scripts
         self.rows: list[int] = []  # how many rows there were at each step
-        text_config = SimpleNamespace(
-            num_hidden_layers=1,
-            num_key_value_heads=1,
-            num_attention_heads=1,
-            hidden_size=HIDDEN,
-            max_position_embeddings=8192,
-        )
-        self.config = SimpleNamespace(text_config=text_config, get_text_config=lambda: text_config)
+        self.config = Qwen2Config(num_hidden_layers=1)
+        self.config.image_token_id = byte_tokenizer().token_to_id(IMAGE)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self._prompt_length = 0
+
+    def get_decoder(self) -> Any:
+        return self
+
+    def get_output_embeddings(self) -> Any:
+        return lambda hidden: hidden
 
     def get_input_embeddings(self) -> Any:
         return lambda ids: torch.zeros(*ids.shape, HIDDEN)
@@ -47,10 +51,10 @@ class ScriptedModel:
         logits = torch.zeros(len(inputs_embeds), 1, VOCABULARY)
         for row, script in enumerate(seen.amax(dim=(1, 2, 3)).long().tolist()):
             logits[row, :, self.scripts[script - 1][step]] = 1
-        return SimpleNamespace(logits=logits)
+        return SimpleNamespace(last_hidden_state=logits)
 
 
-def scripted(*texts: str, ends: bool = True) -> DeepSeekOCR:
+def scripted(*texts: str, ends: bool = True) -> NativeEngine[Any]:
     """An engine that answers pages, in the order in which it sees them, with these texts, and any more with the last.
 
     It then says that it is done, or goes on with the text's last token.
@@ -60,7 +64,7 @@ def scripted(*texts: str, ends: bool = True) -> DeepSeekOCR:
     for text in texts:
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         scripts.append([*ids, *([tokenizer.token_to_id(EOS)] if ends else ids[-1:] * 5000)])
-    engine = DeepSeekOCR(ScriptedModel(scripts), tokenizer)
+    network = DeepSeekNetwork(ScriptedModel(scripts))
     seen = 0
 
     def features(whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:
@@ -68,8 +72,8 @@ def scripted(*texts: str, ends: bool = True) -> DeepSeekOCR:
         seen = min(seen + 1, len(texts))
         return torch.full((_count(whole, tiles, rows), HIDDEN), float(seen))
 
-    engine.image_features = features  # type: ignore[method-assign]
-    return engine
+    network.image_features = features  # type: ignore[method-assign]
+    return NativeEngine(DeepSeekProcessor(tokenizer, 8192, DEEPSEEK_OCR), network)
 
 
 def _count(whole: Tensor, tiles: Tensor | None, rows: int) -> int:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from ocr.decoding.rules import MAX_PERIOD, NgramBan
+from ocr.engines.native import NativeEngine
 from ocr.errors import ModelError
-from ocr.models.catalog import MODELS, RESOLUTIONS
-from ocr.models.deepseek.engine import DeepSeekOCR
+from ocr.models.catalog import MODELS
 from ocr.reading.answer import Answer
-from ocr.reading.attempts import BAN, LADDER, Attempt, PageReading, Rung
+from ocr.reading.attempts import BAN, FALLBACKS, Attempt, Fallback, PageReading
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.types import Decoding, FinishReason, Markdown, PageEvent, PageInput, PageResult, Piece, Prepared, Raw, Retry
@@ -22,7 +22,7 @@ ENDLESS = "<td></td>" * 400  # which the makers' own ban lets through
 STOP, REPETITION, ERROR = FinishReason.STOP, FinishReason.REPETITION, FinishReason.ERROR
 
 
-def read(engine: DeepSeekOCR, decoding: Decoding = Decoding()) -> list[PageEvent]:  # noqa: B008  frozen
+def read(engine: NativeEngine[Any], decoding: Decoding = Decoding()) -> list[PageEvent]:  # noqa: B008  frozen
     return list(read_pages(engine, REQUEST, [(7, page())], decoding))
 
 
@@ -33,9 +33,9 @@ def result_of(events: list[PageEvent]) -> PageResult:
 
 
 @pytest.fixture
-def useless_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+def useless_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ladder that changes nothing, so that what the script says comes every time."""
-    monkeypatch.setattr(Rung, "change", lambda _rung, decoding, _page: decoding)
+    monkeypatch.setattr(Fallback, "change", lambda _rung, decoding, _page: decoding)
 
 
 def test_a_page_that_repeats_itself_is_read_again_and_the_caller_is_told() -> None:
@@ -55,7 +55,7 @@ def test_tokens_and_seconds_are_those_of_all_attempts() -> None:
     assert twice.seconds > once.seconds > 0
 
 
-def test_where_every_attempt_repeats_the_one_that_says_most_is_kept(useless_rungs: None) -> None:
+def test_where_every_attempt_repeats_the_one_that_says_most_is_kept(useless_fallbacks: None) -> None:
     events = read(scripted("a" + ENDLESS, "the most of all " + ENDLESS, "ab" + ENDLESS))
     result = result_of(events)
     assert (result.finish_reason, result.retries) == (REPETITION, 2)
@@ -63,7 +63,7 @@ def test_where_every_attempt_repeats_the_one_that_says_most_is_kept(useless_rung
     assert [event.reason for event in events if isinstance(event, Retry)] == [REPETITION] * 3  # the last for the best
 
 
-def test_what_comes_after_the_last_retry_is_what_the_result_holds(useless_rungs: None) -> None:
+def test_what_comes_after_the_last_retry_is_what_the_result_holds(useless_fallbacks: None) -> None:
     for texts in (["a" + ENDLESS, "most of all " + ENDLESS, "b" + ENDLESS], ["a" + ENDLESS, "b"], ["c"]):
         events = read(scripted(*texts))
         start = max((index for index, event in enumerate(events) if isinstance(event, Retry)), default=-1)
@@ -72,30 +72,30 @@ def test_what_comes_after_the_last_retry_is_what_the_result_holds(useless_rungs:
         assert "".join(event.text for event in counted if isinstance(event, Markdown)) == result.markdown
 
 
-def test_the_ladder_is_a_stronger_ban_and_then_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fallbacks_are_a_stronger_ban_and_then_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = scripted(ENDLESS)
     asked: list[Decoding] = []
     real = engine.read
 
     def watched(pages: list[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
         asked.append(decoding)
-        yield from real(pages, Decoding())  # as if no rung helped
+        yield from real(pages, Decoding())  # as if no fallback helped
 
     monkeypatch.setattr(engine, "read", watched)
-    assert result_of(read(engine, Decoding(max_new_tokens=700, seed=5))).retries == len(LADDER) == 2
+    assert result_of(read(engine, Decoding(max_new_tokens=700, seed=5))).retries == len(FALLBACKS) == 2
     assert [(one.ngram_ban, one.temperature, one.seed) for one in asked] == [
-        (None, 0.0, 5),
+        (None, None, 5),
         ((20, 148), 0.0, 6),
         ((20, 148), 0.3, 7),
     ]
     assert {one.max_new_tokens for one in asked} == {700}
 
 
-def test_a_rung_never_lowers_a_temperature() -> None:
-    svg = PageInput(page(), MODELS["dots.mocr"].tasks["Image to SVG"], "", RESOLUTIONS["Tiny"])
-    plain = PageInput(page(), REQUEST.asked, "", RESOLUTIONS["Tiny"])
-    assert [rung.change(Decoding(), svg).temperature for rung in LADDER] == [0.9, 0.9]
-    assert [rung.change(Decoding(temperature=0.5), plain).temperature for rung in LADDER] == [0.5, 0.5]
+def test_a_fallback_never_lowers_a_temperature() -> None:
+    svg = PageInput(page(), MODELS["dots.mocr"].tasks["Image to SVG"], "", MODELS["deepseek-ocr"].presets["Tiny"])
+    plain = PageInput(page(), REQUEST.asked, "", MODELS["deepseek-ocr"].presets["Tiny"])
+    assert [fallback.change(Decoding(), svg).temperature for fallback in FALLBACKS] == [0.9, 0.9]
+    assert [fallback.change(Decoding(temperature=0.5), plain).temperature for fallback in FALLBACKS] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("period", [1, 2, 31, 62, MAX_PERIOD])
@@ -112,7 +112,6 @@ def test_the_ban_forbids_every_block_whose_repetition_would_end_a_page(period: i
     [
         ("long", Decoding(max_new_tokens=2), FinishReason.LENGTH),
         ("slow", Decoding(deadline_s=1e-9), FinishReason.DEADLINE),
-        ("no longer wanted", Decoding(is_cancelled=lambda: True), FinishReason.CANCELLED),
         ("done", Decoding(), FinishReason.STOP),
     ],
 )
@@ -122,20 +121,20 @@ def test_only_repetition_is_read_again(text: str, decoding: Decoding, reason: Fi
     assert text.startswith(result.text)
 
 
-def heard(reading: PageReading, text: str, finish: FinishReason, seconds: float) -> list[PageEvent]:
+def received(reading: PageReading, text: str, finish: FinishReason, seconds: float) -> list[PageEvent]:
     """The events of one whole attempt."""
     events: list[PageEvent] = list(reading.begin())
-    events += reading.hear(Prepared(0, 10, 5, (999.0, 999.0)))
-    return [*events, *reading.hear(Piece(0, text, 3, finish, seconds))]
+    events += reading.receive(Prepared(0, 10, 5, (999.0, 999.0)))
+    return [*events, *reading.receive(Piece(0, text, 3, finish, seconds))]
 
 
 def test_the_deadline_covers_all_attempts() -> None:
     reading = PageReading(REQUEST, 1, page(), Decoding(deadline_s=10))
     assert reading.decoding().deadline_s == 10
-    heard(reading, "once", REPETITION, seconds=4)
+    received(reading, "once", REPETITION, seconds=4)
     assert reading.decoding().deadline_s == 6
-    *_, result = heard(reading, "twice, and more", REPETITION, seconds=6)
-    assert isinstance(result, PageResult)  # though a rung is left
+    *_, result = received(reading, "twice, and more", REPETITION, seconds=6)
+    assert isinstance(result, PageResult)  # though a fallback is left
     assert (result.text, result.seconds, result.retries) == ("twice, and more", 10, 1)
 
 

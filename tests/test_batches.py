@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from ocr.engines.native import NativeEngine
 from ocr.errors import InputError, SetupError
-from ocr.models.catalog import RESOLUTIONS
-from ocr.models.deepseek.engine import DeepSeekOCR
+from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
+from ocr.models.dots.card import DOTS_OCR
 from ocr.reading.reader import NumberedPage, Reader, in_order, read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -55,8 +56,8 @@ def printed(width: int, height: int) -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def tiny_dots(tmp_path_factory: pytest.TempPathFactory) -> dots.DotsOCR:
-    return dots.load(write_dots(tmp_path_factory.mktemp("checkpoints") / "dots.ocr"), FLOAT32)
+def tiny_dots(tmp_path_factory: pytest.TempPathFactory) -> NativeEngine[Any]:
+    return dots.load(write_dots(tmp_path_factory.mktemp("checkpoints") / "dots.ocr"), DOTS_OCR, FLOAT32)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
@@ -64,7 +65,7 @@ def tiny_dots(tmp_path_factory: pytest.TempPathFactory) -> dots.DotsOCR:
     ("model", "resolution"), [("deepseek-ocr", "Gundam (Recommended)"), ("dots.ocr", "Tiny")], ids=["deepseek", "dots"]
 )
 def test_a_batch_gives_each_page_what_it_gets_alone(
-    engine: DeepSeekOCR, tiny_dots: dots.DotsOCR, model: str, resolution: str, temperature: float
+    engine: NativeEngine[Any], tiny_dots: NativeEngine[Any], model: str, resolution: str, temperature: float
 ) -> None:
     request = Request(model=model, resolution=resolution)
     asked = {"deepseek-ocr": engine, "dots.ocr": tiny_dots}[model]
@@ -106,7 +107,7 @@ def test_pages_are_decoded_together_and_taken_a_batch_at_a_time() -> None:
     next(events)
     assert taken == [1, 2, 3]
     assert [one.text for one in results(events)] == ["a", "bb", "ccc", "dddd", "e"]
-    assert engine.model.rows == [3, 3, 2, 1, 2, 2, 1, 1, 1]  # a page that is over leaves its batch
+    assert engine.network.model.rows == [3, 3, 2, 1, 2, 2, 1, 1, 1]  # a page that is over leaves its batch
 
 
 def test_numbers_of_pages_are_their_own() -> None:
@@ -116,7 +117,7 @@ def test_numbers_of_pages_are_their_own() -> None:
 
 def test_seconds_add_up_to_the_time_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count()
-    monkeypatch.setattr("ocr.decoding.rules.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("ocr.decoding.loop.time.monotonic", lambda: float(next(ticks)))
     first, second = results(read_pages(scripted("abcdef", "ab"), REQUEST, numbered(2), DONE, 2))
     assert first.seconds > second.seconds > 0
     assert first.seconds + second.seconds <= next(ticks)
@@ -132,7 +133,7 @@ def test_a_page_there_is_none_of_ends_in_an_error_and_the_others_go_on() -> None
     assert (one.text, three.text) == ("one", "three")
     assert (two.page, two.width, two.height, two.text) == (2, 0, 0, "")
     assert (two.finish_reason, two.error) == (FinishReason.ERROR, "Page 2 is damaged.")
-    assert engine.model.rows[0] == 2
+    assert engine.network.model.rows[0] == 2
 
 
 def test_a_blank_page_is_blank_and_no_model_is_asked() -> None:
@@ -142,10 +143,10 @@ def test_a_blank_page_is_blank_and_no_model_is_asked() -> None:
     assert (blank.finish_reason, blank.text, blank.elements, blank.error) == (FinishReason.BLANK, "", (), "")
     assert (blank.width, blank.height, blank.completion_tokens) == (300, 200, 0)
     assert two.text == "two"
-    assert engine.model.rows[0] == 1
+    assert engine.network.model.rows[0] == 1
 
 
-def test_a_page_the_model_cannot_be_given_fails_alone(tiny_dots: dots.DotsOCR) -> None:
+def test_a_page_the_model_cannot_be_given_fails_alone(tiny_dots: NativeEngine[Any]) -> None:
     pages: list[NumberedPage] = [(1, page()), (2, page(8 * 201, 8)), (3, page(100, 70))]
     pages[1][1].paste((0, 0, 0), (0, 0, 400, 8))  # type: ignore[union-attr]
     request = Request(model="dots.ocr", task="Free OCR")
@@ -165,6 +166,9 @@ class Failing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
+    def get_decoder(self) -> Any:
+        return self
+
     def __call__(self, **inputs: Any) -> Any:
         if len(inputs["inputs_embeds"]) >= self._rows and len(self._model.rows) >= self._steps:
             raise self._error
@@ -174,7 +178,9 @@ class Failing:
 @pytest.mark.parametrize(("steps", "retries"), [(0, 0), (2, 1)], ids=["before any text", "in the middle"])
 def test_a_batch_that_fails_is_read_page_by_page(steps: int, retries: int) -> None:
     engine = scripted("never", "never", "one", "two")
-    engine.model = Failing(engine.model, torch.OutOfMemoryError("CUDA out of memory."), steps=steps, rows=2)
+    engine.network.model = Failing(
+        engine.network.model, torch.OutOfMemoryError("CUDA out of memory."), steps=steps, rows=2
+    )
     events = list(read_pages(engine, REQUEST, numbered(2), DONE, 2))
     assert [(one.text, one.finish_reason, one.retries) for one in results(iter(events))] == [
         ("one", FinishReason.STOP, retries),
@@ -200,7 +206,7 @@ def test_a_batch_that_fails_is_read_page_by_page(steps: int, retries: int) -> No
 )
 def test_what_torch_raises_is_the_error_of_its_page(error: Exception, words: str) -> None:
     engine = scripted("one", "two")
-    engine.model = Failing(engine.model, error, steps=1, rows=1)
+    engine.network.model = Failing(engine.network.model, error, steps=1, rows=1)
     pages = results(read_pages(engine, REQUEST, numbered(2), DONE, 2))
     assert [one.finish_reason for one in pages] == [FinishReason.ERROR] * 2
     with pytest.raises(Exception, match=words):
@@ -228,16 +234,24 @@ def test_closing_stops_a_batch_within_one_token() -> None:
     events = read_pages(engine, REQUEST, numbered(3), DONE, 3)
     for _ in range(4):
         next(events)
-    steps = len(engine.model.rows)
+    steps = len(engine.network.model.rows)
     events.close()
-    assert len(engine.model.rows) == steps < 5
+    assert len(engine.network.model.rows) == steps < 5
 
 
-def test_a_cancelled_batch_keeps_the_text_of_each_page() -> None:
-    decoding = Decoding(is_cancelled=iter([False] * 6 + [True] * 50).__next__)
-    found = results(read_pages(scripted("a long answer", "another one"), REQUEST, numbered(2), decoding, 2))
-    assert [one.finish_reason for one in found] == [FinishReason.CANCELLED] * 2
-    assert [one.text for one in found] == ["a lo", "anot"]
+def test_a_page_that_its_caller_stops_keeps_its_text_and_the_others_go_on() -> None:
+    asked = iter([None] * 4 + [FinishReason.CANCELLED])
+    first, second = (
+        PageInput(page(), REQUEST.asked, "", REQUEST.preset, **more) for more in ({"stop": lambda: next(asked)}, {})
+    )
+    pieces = [
+        piece
+        for piece in scripted("a long answer", "another one").read([first, second], DONE)
+        if hasattr(piece, "text")
+    ]
+    ends = {piece.page: (piece.finish, piece.tokens) for piece in pieces if piece.finish}
+    assert ends == {0: (FinishReason.CANCELLED, 4), 1: (FinishReason.STOP, 12)}
+    assert ["".join(piece.text for piece in pieces if piece.page == page) for page in (0, 1)] == ["a lo", "another one"]
 
 
 # --- The reader's part ------------------------------------------------------------------------------------------
@@ -263,7 +277,7 @@ def test_a_request_that_no_page_can_be_read_with_is_refused_before_any_is_taken(
         next(iter(reader.read(Request(model="dots.ocr"), pages(), DONE)))
 
 
-def test_a_box_that_is_none_is_refused_before_any_page_is_taken(tiny_dots: dots.DotsOCR) -> None:
+def test_a_box_that_is_none_is_refused_before_any_page_is_taken(tiny_dots: NativeEngine[Any]) -> None:
     asked = Request(model="dots.ocr", task="Read Region", reference_text="1,2,3")
     with pytest.raises(InputError, match="four numbers"):
         tiny_dots.check(asked.asked, asked.words)
@@ -274,37 +288,47 @@ def test_a_box_that_is_none_is_refused_before_any_page_is_taken(tiny_dots: dots.
 def test_the_callers_batch_comes_before_the_settings(reader: Reader, batch: int | None, rows: int) -> None:
     reader._engines["deepseek-ocr"] = engine = scripted("a")
     list(reader.read(REQUEST, numbered(4), DONE, batch))
-    assert max(engine.model.rows) == rows
+    assert max(engine.network.model.rows) == rows
 
 
 def test_without_either_memory_decides(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader(Settings(checkpoints=checkpoints))
     reader._engines["deepseek-ocr"] = asked = scripted("a")
-    monkeypatch.setattr(asked, "room", lambda resolution, decoding: 3)
+    monkeypatch.setattr(asked, "capacity", lambda preset, decoding: 3)
     list(reader.read(REQUEST, numbered(4), DONE))
-    assert asked.model.rows[0] == 3
+    assert asked.network.model.rows[0] == 3
 
 
 @pytest.mark.parametrize(("pages", "expected"), [(0.5, 1), (2.5, 2), (1000, 4)])
 def test_a_batch_fits_into_half_the_free_memory(
-    engine: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch, pages: float, expected: int
+    engine: NativeEngine[Any], monkeypatch: pytest.MonkeyPatch, pages: float, expected: int
 ) -> None:
-    resolution = RESOLUTIONS["Tiny"]
-    needed = engine.page_bytes(resolution, Decoding(max_new_tokens=100))
+    preset = MODELS["deepseek-ocr"].presets["Tiny"]
+    needed = engine.page_bytes(preset, Decoding(max_new_tokens=100))
     assert needed == 1.5 * (73 + 100) * (2 * 3 * 5 * 16) * 4  # keys and values, layers, heads, head size, float32
     monkeypatch.setattr("ocr.engines.native.free_bytes", lambda device: 2 * pages * needed)
-    assert engine.room(resolution, Decoding(max_new_tokens=100)) == expected
+    assert engine.capacity(preset, Decoding(max_new_tokens=100)) == expected
 
 
-def test_a_page_takes_no_more_memory_than_the_models_context(engine: DeepSeekOCR) -> None:
-    most = engine.page_bytes(RESOLUTIONS["Tiny"], Decoding(max_new_tokens=32768))
-    assert most == 1.5 * engine.context * (2 * 3 * 5 * 16) * 4
+def test_a_page_takes_no_more_memory_than_the_models_context(engine: NativeEngine[Any]) -> None:
+    most = engine.page_bytes(MODELS["deepseek-ocr"].presets["Tiny"], Decoding(max_new_tokens=32768))
+    assert most == 1.5 * engine.processor.context * (2 * 3 * 5 * 16) * 4
 
 
-def test_the_most_image_tokens_are_those_of_the_worst_page(engine: DeepSeekOCR, tiny_dots: dots.DotsOCR) -> None:
-    tall = PageInput(page(100, 1000), REQUEST.asked, "", RESOLUTIONS["Gundam (Recommended)"])
-    assert engine.prepare(tall).image_tokens == engine.most_image_tokens(tall.resolution) == 273 + 90 * (10 + 1)
-    assert engine.most_image_tokens(RESOLUTIONS["Base"]) == 273
-    large = PageInput(page(3360, 3360), REQUEST.asked, "", RESOLUTIONS["Tiny"])
-    assert tiny_dots.prepare(large).image_tokens <= tiny_dots.most_image_tokens(large.resolution) == 512 * 512 // 784
-    assert tiny_dots.most_image_tokens(tall.resolution) == 11_289_600 // 784
+def test_the_most_image_tokens_are_those_of_the_worst_page(
+    engine: NativeEngine[Any], tiny_dots: NativeEngine[Any]
+) -> None:
+    tall = PageInput(page(100, 1000), REQUEST.asked, "", MODELS["deepseek-ocr"].presets["Gundam (Recommended)"])
+    assert (
+        engine.processor.prepare(tall).image_tokens
+        == engine.processor.most_image_tokens(tall.preset)
+        == 273 + 90 * (10 + 1)
+    )
+    assert engine.processor.most_image_tokens(MODELS["deepseek-ocr"].presets["Base"]) == 273
+    large = PageInput(page(3360, 3360), REQUEST.asked, "", MODELS["dots.ocr"].presets["Tiny"])
+    assert (
+        tiny_dots.processor.prepare(large).image_tokens
+        <= tiny_dots.processor.most_image_tokens(large.preset)
+        == 512 * 512 // 784
+    )
+    assert tiny_dots.processor.most_image_tokens(None) == 11_289_600 // 784

@@ -10,6 +10,7 @@ from bench import long_document, shapes_deepseek, shapes_dots
 from bench.full_size import FullSize, write_checkpoint
 from ocr.models.deepseek.engine import model_config
 from ocr.models.dots import engine as dots
+from ocr.models.dots.card import DOTS_OCR
 from ocr.settings import Settings
 from tests.checkpoints_dots import TINY
 
@@ -67,8 +68,8 @@ def test_a_random_checkpoint_is_one_that_the_engine_loads(tmp_path: Path) -> Non
         presets=(),
     )
     write_checkpoint(tmp_path, model)
-    engine = dots.load(tmp_path, Settings(device="cpu", dtype="bfloat16"))
-    norms = engine.model.model.norm.weight.float()
+    engine = dots.load(tmp_path, DOTS_OCR, Settings(device="cpu", dtype="bfloat16"))
+    norms = engine.network.model.model.norm.weight.float()
     assert norms.mean().item() == pytest.approx(1, abs=0.5)
 
 

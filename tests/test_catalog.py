@@ -4,7 +4,8 @@ import pytest
 
 from ocr.engines.prompts import fill
 from ocr.errors import InputError
-from ocr.models.catalog import LOCATE, MODELS, RESOLUTIONS, TASKS
+from ocr.models.catalog import MODELS
+from ocr.models.tasks import LOCATE, TASKS
 from ocr.reading.request import Request
 from ocr.types import Decoding, Prompt
 
@@ -25,13 +26,13 @@ def test_deepseek_is_asked_in_the_words_it_was_trained_on(task: str, wording: st
 
 
 def test_the_presets_have_the_sizes_of_the_makers() -> None:
-    sizes = {name: (r.base, r.tile, r.tiled, r.padded) for name, r in RESOLUTIONS.items()}
+    sizes = {name: (views.base, views.tile, views.padded) for name, views in MODELS["deepseek-ocr"].presets.items()}
     assert sizes == {
-        "Gundam (Recommended)": (1024, 640, True, True),
-        "Tiny": (512, 512, False, False),
-        "Small": (640, 640, False, False),
-        "Base": (1024, 1024, False, True),
-        "Large": (1280, 1280, False, True),
+        "Gundam (Recommended)": (1024, 640, True),
+        "Tiny": (512, None, False),
+        "Small": (640, None, False),
+        "Base": (1024, None, True),
+        "Large": (1280, None, True),
     }
 
 

@@ -1,19 +1,32 @@
-"""The decode loop and its cache on the tiny model, and the release of text."""
+"""The decode loop, its runner, cache and sampling on the tiny model, and the release of text."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import DynamicCache
+from tokenizers import Tokenizer, decoders, models
+from transformers import (
+    DynamicCache,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 
-from ocr.decoding.loop import GrowingLayer, Step, TextStream, decode, pad_left, read_text, sampler
-from ocr.decoding.rules import Budget, Cancellation, Deadline, EndOfText, SharedClock, TokenRule
-from ocr.models.deepseek.engine import DeepSeekOCR
-from ocr.types import FinishReason
+from ocr.decoding.cache import GrowingLayer
+from ocr.decoding.loop import RunningBatch
+from ocr.decoding.rules import Budget, Clock, Deadline, EndOfText, TokenRule
+from ocr.decoding.runner import PaddedRunner, pad_left
+from ocr.decoding.sampling import Sampler, nucleus
+from ocr.decoding.text import MOST_HELD, TextStream
+from ocr.engines.native import NativeEngine
+from ocr.types import FinishReason, Sampling
+from tests.checkpoints import byte_tokenizer
+from tests.sequences import decode, sequence, tokens
 
 
 class NoEnd(Budget):
@@ -24,43 +37,228 @@ class NoEnd(Budget):
 
 
 @pytest.fixture(scope="module")
-def prompts(engine: DeepSeekOCR) -> list[torch.Tensor]:
+def model(engine: NativeEngine[Any]) -> Any:
+    return engine.network.model
+
+
+@pytest.fixture(scope="module")
+def prompts(engine: NativeEngine[Any]) -> list[torch.Tensor]:
     """Three prompts of different lengths as embeddings."""
     random = torch.Generator().manual_seed(0)
     ids = [torch.randint(3, 250, (length,), generator=random) for length in (5, 23, 11)]
-    return [engine.merge(row.tolist(), torch.zeros(0, 80)) for row in ids]
+    return [engine.network.merge(row.tolist(), torch.zeros(0, 80), 299) for row in ids]
 
 
-def tokens(steps: Iterator[Step], rows: int = 1) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in range(rows)]
-    for step in steps:
-        found[step.row].append(step.token)
-    return found
+# --- The loop ---------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_gives_each_prompt_the_tokens_it_gets_alone(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
+def test_a_batch_gives_each_prompt_the_tokens_it_gets_alone(model: Any, prompts: list[torch.Tensor]) -> None:
     lengths = (40, 12, 27)  # rows leave the batch one after the other
-    together = tokens(decode(engine.model, prompts, [[NoEnd(length)] for length in lengths]), rows=3)
+    together = tokens(decode(model, prompts, [[NoEnd(length)] for length in lengths]), rows=3)
     alone = [
-        tokens(decode(engine.model, [prompt], [[NoEnd(length)]]))[0]
-        for prompt, length in zip(prompts, lengths, strict=True)
+        tokens(decode(model, [prompt], [[NoEnd(length)]]))[0] for prompt, length in zip(prompts, lengths, strict=True)
     ]
     assert together == alone
     assert tuple(map(len, together)) == lengths
 
 
-def test_the_growing_cache_gives_the_logits_of_transformers_own(
-    engine: DeepSeekOCR, prompts: list[torch.Tensor]
+class Never:
+    """A rule that ends and bans nothing, and counts what it sees."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def banned(self) -> tuple[int, ...]:
+        return ()
+
+    def accept(self, _token: int) -> None:
+        self.seen += 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "count"),
+    [
+        (Budget(4), FinishReason.LENGTH, 4),
+        (Deadline(0.0, Clock()), FinishReason.DEADLINE, 1),
+        (EndOfText(range(300)), FinishReason.STOP, 1),
+    ],
+    ids=["budget", "deadline", "end of text"],
+)
+def test_each_rule_ends_a_sequence_with_its_reason(
+    model: Any, prompts: list[torch.Tensor], rule: TokenRule, reason: FinishReason, count: int
 ) -> None:
-    own = tokens(decode(engine.model, prompts[:1], [[NoEnd(300)]]))[0]
+    watcher = Never()
+    steps = list(decode(model, prompts[:1], [[rule, watcher]]))
+    assert [step.finish for step in steps] == [None] * (count - 1) + [reason]
+    assert watcher.seen == count
+
+
+def test_the_first_of_two_rules_gives_the_reason(model: Any, prompts: list[torch.Tensor]) -> None:
+    (step,) = decode(model, prompts[:1], [[EndOfText(range(300)), Budget(1)]])
+    assert step.finish is FinishReason.STOP
+
+
+def test_the_callers_code_runs_outside_of_inference_mode(model: Any, prompts: list[torch.Tensor]) -> None:
+    for _ in decode(model, prompts[:1], [[NoEnd(2)]]):
+        assert not torch.is_inference_mode_enabled()
+        assert torch.is_grad_enabled()
+
+
+def test_banned_tokens_are_never_chosen(model: Any, prompts: list[torch.Tensor]) -> None:
+    class OnlySeven(Budget):
+        def banned(self) -> list[int]:
+            return [token for token in range(300) if token != 7]
+
+    assert tokens(decode(model, prompts[:1], [[OnlySeven(5)]])) == [[7] * 5]
+
+
+A, END = byte_tokenizer().encode("ab", add_special_tokens=False).ids
+EMPTY = torch.zeros(1, 1)
+
+
+class Counting:
+    """A runner whose sequences want an A for ever; notes how many run in each step."""
+
+    can_join = True
+
+    def __init__(self) -> None:
+        self.running: list[Any] = []
+        self.sizes: list[int] = []
+
+    def prefill(self, sequences: Sequence[Any]) -> torch.Tensor:
+        self.running += sequences
+        return self._scores(len(sequences))
+
+    def step(self) -> torch.Tensor:
+        return self._scores(len(self.running))
+
+    def drop(self, sequences: Any) -> None:
+        self.running = [each for each in self.running if each not in sequences]
+
+    def _scores(self, rows: int) -> torch.Tensor:
+        self.sizes.append(rows)
+        return torch.nn.functional.one_hot(torch.full((rows,), A), 300).float()
+
+
+def test_the_time_that_passes_is_divided_among_those_that_are_in() -> None:
+    moment = 100.0
+    batch = RunningBatch(Counting(), clock=lambda: moment)
+    first, second, third = (sequence(EMPTY, [Budget(count)]) for count in (3, 2, 1))
+    batch.add(first)
+    batch.add(second)
+    moment += 4
+    batch.step()
+    assert (first.clock.seconds, second.clock.seconds) == (2, 2)
+    batch.add(third)
+    moment += 6
+    outputs = batch.step()
+    assert [output.seconds for output in outputs] == [4, 4, 2]
+    assert [output.finish for output in outputs] == [None, FinishReason.LENGTH, FinishReason.LENGTH]
+    moment += 5  # the first one is alone
+    (last,) = batch.step()
+    assert (last.seconds, last.finish, batch.is_empty) == (9, FinishReason.LENGTH, True)
+
+
+def test_a_sequence_that_its_caller_stops_leaves_with_its_text_before_the_next_token() -> None:
+    runner, wanted = Counting(), iter([None, None, FinishReason.CANCELLED])
+    batch = RunningBatch(runner)
+    stopped = sequence(EMPTY, [Budget(9)], stop=lambda: next(wanted))
+    other = sequence(EMPTY, [Budget(9)])
+    batch.add(stopped)
+    batch.add(other)
+    outputs = [batch.step() for _ in range(3)]
+    assert [(output.text, output.tokens, output.finish) for output in outputs[2]] == [
+        ("", 2, FinishReason.CANCELLED),
+        ("a", 3, None),
+    ]
+    assert (runner.running, runner.sizes) == ([other], [2, 2, 1])
+
+
+def test_a_sequence_that_is_stopped_before_it_joined_never_runs() -> None:
+    runner = Counting()
+    batch = RunningBatch(runner)
+    batch.add(sequence(EMPTY, [Budget(9)], stop=lambda: FinishReason.CANCELLED))
+    assert [output.finish for output in batch.step()] == [FinishReason.CANCELLED]
+    assert (batch.is_empty, runner.sizes) == (True, [])
+
+
+def test_where_a_runner_takes_nobody_in_those_that_wait_join_when_it_is_empty() -> None:
+    runner = Counting()
+    runner.can_join = False
+    batch = RunningBatch(runner)
+    first, second = sequence(EMPTY, [Budget(2)]), sequence(EMPTY, [Budget(1)])
+    batch.add(first)
+    batch.step()
+    batch.add(second)
+    assert [output.sequence for output in batch.step()] == [first]
+    assert [output.sequence for output in batch.step()] == [second]
+
+
+# --- Joining and leaving ----------------------------------------------------------------------------------------
+
+
+def ragged(
+    model: Any, prompts: Sequence[Any], plan: Sequence[tuple[int, int, int]], **sampling: Any
+) -> list[list[int]]:
+    """The tokens of sequences that each join a running batch at a step of their own: (step, prompt, tokens)."""
+    batch = RunningBatch(PaddedRunner(model))
+    sequences = [sequence(prompts[prompt], [NoEnd(count)], **sampling) for _, prompt, count in plan]
+    for step in itertools.count():
+        for (start, *_), each in zip(plan, sequences, strict=True):
+            if start == step:
+                batch.add(each)
+        batch.step()
+        if batch.is_empty and step >= max(start for start, *_ in plan):
+            return [each.tokens for each in sequences]
+    raise AssertionError
+
+
+PLANS = {
+    "a short prompt joins a long one": [(0, 1, 20), (5, 0, 20)],
+    "a long prompt joins a short one": [(0, 0, 20), (3, 1, 20)],
+    "one leaves as another comes": [(0, 0, 6), (0, 1, 30), (6, 2, 10)],
+    "all leave and one comes later": [(0, 2, 4), (9, 1, 5)],
+    "many come and go": [(0, 0, 3), (1, 1, 40), (2, 2, 8), (2, 0, 30), (9, 1, 4), (11, 2, 12), (12, 0, 1)],
+    "the longest leaves first": [(0, 1, 5), (1, 0, 40), (2, 2, 40)],
+}
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=1.5, top_p=0.9)], ids=["greedy", "sampled"])
+def test_whoever_joins_and_leaves_gets_the_tokens_it_gets_alone(
+    model: Any, prompts: list[torch.Tensor], plan: list[tuple[int, int, int]], sampling: Sampling
+) -> None:
+    alone = [
+        tokens(decode(model, [prompts[prompt]], [[NoEnd(count)]], sampling=sampling))[0] for _, prompt, count in plan
+    ]
+    assert ragged(model, prompts, plan, sampling=sampling) == alone
+
+
+def test_padding_goes_with_the_sequence_that_needed_it(model: Any, prompts: list[torch.Tensor]) -> None:
+    runner = PaddedRunner(model)
+    batch = RunningBatch(runner)
+    batch.add(sequence(prompts[1], [NoEnd(2)]))
+    batch.add(sequence(prompts[0], [NoEnd(9)]))
+    batch.step()
+    assert runner._cache.get_seq_length() == 23
+    batch.step()
+    assert runner._cache.get_seq_length() == 5 + 1
+    assert not runner._is_padded
+
+
+# --- The cache --------------------------------------------------------------------------------------------------
+
+
+def test_the_growing_cache_gives_the_logits_of_transformers_own(model: Any, prompts: list[torch.Tensor]) -> None:
+    own = tokens(decode(model, prompts[:1], [[NoEnd(300)]]))[0]
     cache, ids = DynamicCache(), []
     embeds = prompts[0][None]
     with torch.inference_mode():
         for _ in range(300):
-            logits = engine.model(inputs_embeds=embeds, past_key_values=cache, logits_to_keep=1).logits[0, -1]
+            logits = model(inputs_embeds=embeds, past_key_values=cache, logits_to_keep=1).logits[0, -1]
             logits[1] = -torch.inf
             ids.append(int(logits.argmax()))
-            embeds = engine.model.get_input_embeddings()(torch.tensor([ids[-1:]]))
+            embeds = model.get_input_embeddings()(torch.tensor([ids[-1:]]))
     assert own == ids
 
 
@@ -86,114 +284,140 @@ def test_a_step_copies_nothing_while_there_is_room() -> None:
         assert keys.data_ptr() == place
 
 
-class Never:
-    """A rule that ends and bans nothing, and counts what it sees."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def banned(self) -> tuple[int, ...]:
-        return ()
-
-    def accept(self, _token: int) -> None:
-        self.seen += 1
-
-
-@pytest.mark.parametrize(
-    ("rule", "reason", "count"),
-    [
-        (Budget(4), FinishReason.LENGTH, 4),
-        (Deadline(3.0, clock=itertools.count(1.0).__next__), FinishReason.DEADLINE, 3),
-        (Cancellation(iter([False, True]).__next__), FinishReason.CANCELLED, 2),
-        (EndOfText(range(300)), FinishReason.STOP, 1),
-    ],
-    ids=["budget", "deadline", "cancellation", "end of text"],
-)
-def test_each_rule_ends_a_sequence_with_its_reason(
-    engine: DeepSeekOCR, prompts: list[torch.Tensor], rule: TokenRule, reason: FinishReason, count: int
-) -> None:
-    watcher = Never()
-    steps = list(decode(engine.model, prompts[:1], [[rule, watcher]]))
-    assert [step.finish for step in steps] == [None] * (count - 1) + [reason]
-    assert watcher.seen == count
-
-
-def test_the_first_of_two_rules_gives_the_reason(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
-    (step,) = decode(engine.model, prompts[:1], [[EndOfText(range(300)), Budget(1)]])
-    assert step.finish is FinishReason.STOP
-
-
-def test_closing_the_loop_stops_the_model_at_once(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
-    calls = 0
-
-    def counted(*_args: Any) -> None:
-        nonlocal calls
-        calls += 1
-
-    handle = engine.model.register_forward_pre_hook(counted)
-    steps = decode(engine.model, prompts[:1], [[NoEnd(100)]])
-    next(steps)
-    next(steps)
-    steps.close()
-    handle.remove()
-    assert calls == 2
-
-
-def test_the_callers_code_runs_outside_of_inference_mode(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
-    for _ in decode(engine.model, prompts[:1], [[NoEnd(2)]]):
-        assert not torch.is_inference_mode_enabled()
-        assert torch.is_grad_enabled()
-
-
-def test_banned_tokens_are_never_chosen(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
-    class OnlySeven(Budget):
-        def banned(self) -> list[int]:
-            return [token for token in range(300) if token != 7]
-
-    assert tokens(decode(engine.model, prompts[:1], [[OnlySeven(5)]])) == [[7] * 5]
-
-
-def test_a_temperature_draws_the_same_for_the_same_seed(engine: DeepSeekOCR, prompts: list[torch.Tensor]) -> None:
-    def run(seed: int) -> list[int]:
-        return tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], [sampler(1.5, seed)]))[0]
-
-    assert run(1) == run(1)
-    assert run(1) != run(2)
-    assert run(1) != tokens(decode(engine.model, prompts[:1], [[NoEnd(20)]], [sampler(0, 1)]))[0]
+def test_rows_that_join_end_together_and_the_shorter_are_padded_with_zeros() -> None:
+    layer, other = GrowingLayer(), GrowingLayer()
+    layer.update(torch.ones(1, 1, 2, 1), torch.ones(1, 1, 2, 1))
+    other.update(torch.full((2, 1, 5, 1), 2.0), torch.full((2, 1, 5, 1), 2.0))
+    layer.join(other)
+    assert layer.keys[:, 0, :, 0].tolist() == [[0, 0, 0, 1, 1], [2] * 5, [2] * 5]
+    layer.select(torch.tensor([0]), 3)
+    assert layer.keys[:, 0, :, 0].tolist() == [[1, 1]]
+    layer.update(torch.full((1, 1, 1, 1), 7.0), torch.full((1, 1, 1, 1), 7.0))
+    assert layer.values[:, 0, :, 0].tolist() == [[1, 1, 7]]
 
 
 def test_prompts_are_padded_on_the_left() -> None:
-    embeds, mask = pad_left([torch.ones(1, 2), torch.ones(3, 2)])
-    assert mask.tolist() == [[0, 0, 1], [1, 1, 1]]
-    assert embeds[:, :, 0].tolist() == [[0, 0, 1], [1, 1, 1]]
+    padded = pad_left([torch.ones(1, 2), torch.ones(3, 2)])
+    assert padded[:, :, 0].tolist() == [[0, 0, 1], [1, 1, 1]]
 
 
-def utf8(ids: Sequence[int]) -> str:
-    return bytes(ids).decode("utf-8", errors="replace")
+# --- Sampling ---------------------------------------------------------------------------------------------------
+
+
+def test_a_temperature_draws_the_same_for_the_same_seed(model: Any, prompts: list[torch.Tensor]) -> None:
+    def run(seed: int, temperature: float = 1.5) -> list[int]:
+        drawn = decode(model, prompts[:1], [[NoEnd(20)]], sampling=Sampling(temperature), seed=seed)
+        return tokens(drawn)[0]
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+    assert run(1) != run(1, 0)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling(0.7), Sampling(1.3, top_p=0.5), Sampling(0.2, 0.9, 1.1), Sampling(repetition_penalty=1.3)],
+    ids=["temperature", "nucleus", "all", "penalty"],
+)
+def test_tokens_are_drawn_from_the_likelihoods_of_transformers_own_processors(sampling: Sampling) -> None:
+    random = torch.Generator().manual_seed(3)
+    prompt, sampler = [5, 9, 9, 40], Sampler(sampling, seed=11, prompt_ids=[5, 9, 9, 40])
+    processors = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)])
+    if sampling.temperature:
+        processors += [TemperatureLogitsWarper(sampling.temperature), TopPLogitsWarper(sampling.top_p)]
+    theirs, seen = torch.Generator().manual_seed(11), list(prompt)
+    for _ in range(50):
+        logits = torch.randn(50, generator=random) * 2
+        processed = processors(torch.tensor([seen]), logits[None].clone())[0]
+        drawn = torch.multinomial(processed.softmax(dim=-1), 1, generator=theirs)[0]
+        expected = drawn if sampling.temperature else processed.argmax()
+        seen.append(int(sampler.choose(logits)))
+        assert seen[-1] == int(expected)
+
+
+def test_the_nucleus_keeps_the_token_that_crosses_its_bound() -> None:
+    assert nucleus(torch.tensor([0.1, 0.5, 0.4]), 0.6).tolist() == pytest.approx([0, 0.5, 0.4])
+    assert nucleus(torch.tensor([0.1, 0.5, 0.4]), 0.01).tolist() == pytest.approx([0, 0.5, 0])
+
+
+# --- The release of text ----------------------------------------------------------------------------------------
+
+
+def metaspace_tokenizer(decoder: Any) -> Tokenizer:
+    """Words that begin with a mark for the blank before them, and a token for every byte."""
+    words = ["▁the", "▁total", "▁is", "12", "▁", "caf", "<|ref|>"]
+    names = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), *words]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    tokenizer.decoder = decoder
+    return tokenizer
+
+
+LLAMA = decoders.Sequence(
+    [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+)
+
+
+def released(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    stream = TextStream(tokenizer, skip_special_tokens=False)
+    return [*map(stream.feed, ids), stream.close()]
+
+
+@pytest.mark.parametrize("decoder", [decoders.Metaspace(), LLAMA], ids=["metaspace", "llama"])
+def test_words_keep_the_blanks_between_them(decoder: Any) -> None:
+    tokenizer = metaspace_tokenizer(decoder)
+    ids = [tokenizer.token_to_id(name) for name in ("▁the", "▁total", "▁is", "12", "<|ref|>", "▁the", "▁", "▁the")]
+    assert released(tokenizer, ids) == ["the", " total", " is", "12", "<|ref|>", " the", " ", " the", ""]
+
+
+def test_characters_come_whole_however_they_are_split() -> None:
+    tokenizer = metaspace_tokenizer(LLAMA)
+    ids = [tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in "é中😀".encode()]
+    assert released(tokenizer, ids) == ["", "é", "", "", "中", "", "", "", "😀", ""]
 
 
 @given(st.text(max_size=40))
 def test_text_comes_out_in_whole_characters(text: str) -> None:
-    stream = TextStream(utf8)
-    pieces = [stream.feed(byte) for byte in text.encode()]
-    assert "".join(pieces) + stream.close() == text
+    tokenizer = byte_tokenizer()
+    pieces = released(tokenizer, tokenizer.encode(text, add_special_tokens=False).ids)
+    assert "".join(pieces) == text
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(pieces) or "\N{REPLACEMENT CHARACTER}" in text
-    assert all(len(piece) <= 1 or "\N{REPLACEMENT CHARACTER}" in text for piece in pieces)
+
+
+@given(st.lists(st.integers(0, 262), max_size=120))
+def test_whatever_the_tokens_are_text_comes_out_and_nothing_raises(ids: list[int]) -> None:
+    tokenizer = metaspace_tokenizer(LLAMA)
+    pieces = released(tokenizer, ids)
+    assert len(pieces) == len(ids) + 1
+    plain = [index for index in ids if index > 256]
+    assert sum(map(len, pieces)) >= len(plain)  # a word never vanishes
 
 
 def test_half_a_character_is_shown_at_the_end_rather_than_lost() -> None:
-    stream = TextStream(utf8)
-    assert [stream.feed(byte) for byte in b"a\xc3"] == ["a", ""]
+    tokenizer = byte_tokenizer()
+    ids = tokenizer.encode("aé", add_special_tokens=False).ids[:-1]
+    stream = TextStream(tokenizer, skip_special_tokens=False)
+    assert [stream.feed(token) for token in ids] == ["a", ""]
     assert stream.close() == "\N{REPLACEMENT CHARACTER}"
     assert stream.close() == ""
 
 
+def test_bytes_that_make_no_character_are_not_held_for_ever() -> None:
+    tokenizer = byte_tokenizer()
+    broken = tokenizer.encode("é", add_special_tokens=False).ids[:1]
+    pieces = released(tokenizer, broken * (3 * MOST_HELD))
+    assert max(map(len, pieces)) <= MOST_HELD
+    assert "".join(pieces) == "\N{REPLACEMENT CHARACTER}" * 3 * MOST_HELD
+
+
 def test_the_end_token_is_counted_and_not_shown() -> None:
-    steps = [Step(0, 97, None), Step(1, 98, None), Step(0, 1, FinishReason.STOP), Step(1, 99, FinishReason.LENGTH)]
-    pieces = list(read_text(iter(steps), utf8, SharedClock(2)))
-    assert [(piece.page, piece.text, piece.tokens, piece.finish) for piece in pieces] == [
-        (0, "a", 1, None),
-        (1, "b", 1, None),
-        (0, "", 2, FinishReason.STOP),
-        (1, "c", 2, FinishReason.LENGTH),
-    ]
+    one = sequence(EMPTY, [EndOfText([END])])
+    assert [(one.accept(A), one.finish), (one.accept(END), one.finish)] == [("a", None), ("", FinishReason.STOP)]
+    assert one.tokens == [A, END]
+
+
+def test_other_ends_show_what_was_held_back() -> None:
+    one = sequence(EMPTY, [Budget(2)])
+    half = byte_tokenizer().encode("é", add_special_tokens=False).ids[0]
+    assert [one.accept(A), one.accept(half)] == ["a", "\N{REPLACEMENT CHARACTER}"]
+    assert one.finish is FinishReason.LENGTH

@@ -20,21 +20,23 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel, UnlimitedOcrConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ocr.decoding.loop import decode
 from ocr.decoding.rules import Budget, NgramBan
+from ocr.engines.native import NativeEngine
 from ocr.errors import InputError, SetupError
-from ocr.models.catalog import MODELS, RESOLUTIONS
-from ocr.models.deepseek.engine import DeepSeekOCR, load, model_config, normalise
+from ocr.models.catalog import MODELS
+from ocr.models.deepseek.card import DEEPSEEK_OCR
+from ocr.models.deepseek.engine import load, model_config, normalise
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared
 from tests.checkpoints import DEEPSEEK_CONFIG, GOLDEN, deepseek_shapes, seeded, write_deepseek
 from tests.pictures import page
+from tests.sequences import decode
 
 VISION = np.load(GOLDEN / "deepseek" / "tiny_vision_upstream.npz")
 END_TO_END = np.load(GOLDEN / "deepseek" / "tiny_e2e_upstream.npz")
 CASES = sorted({key.split("/")[0] for key in END_TO_END.files})
 CPU = Settings(device="cpu", dtype="float32")
-TINY = RESOLUTIONS["Tiny"]
+TINY = MODELS["deepseek-ocr"].presets["Tiny"]
 FREE_OCR = MODELS["deepseek-ocr"].tasks["Free OCR"]
 
 
@@ -54,13 +56,13 @@ def test_the_seeded_weights_are_the_references() -> None:
 
 
 @pytest.mark.parametrize("size", [512, 640, 1024, 1280])
-def test_the_vision_encoders_are_the_references(engine: DeepSeekOCR, size: int) -> None:
+def test_the_vision_encoders_are_the_references(engine: NativeEngine[Any], size: int) -> None:
     pixels = picture(1000 + size, (1, 3, size, size))
-    tower = engine.model.model.vision_tower
+    tower = engine.network.model.model.vision_tower
     with torch.inference_mode():
         sam = tower.sam_encoder(pixels).last_hidden_state
         clip = tower.vision_encoder(sam).last_hidden_state
-        features = engine._encode(pixels).flatten(1, 2)
+        features = engine.network._encode(pixels).flatten(1, 2)
     assert_close(sam, VISION[f"{size}/sam"])
     assert_close(clip, VISION[f"{size}/clip"])
     assert_close(features, VISION[f"{size}/proj"])
@@ -74,40 +76,42 @@ class NoEnd(Budget):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_features_logits_and_tokens_are_the_references(engine: DeepSeekOCR, case: str) -> None:
+def test_features_logits_and_tokens_are_the_references(engine: NativeEngine[Any], case: str) -> None:
     golden = {key.split("/")[1]: END_TO_END[key] for key in END_TO_END.files if key.startswith(f"{case}/")}
     base, tile, columns, rows, _before, _after, seed, image_tokens = map(int, golden["meta"])
     whole = picture(seed, (1, 3, base, base))
     tiles = picture(seed + 1, (columns * rows, 3, tile, tile)) if columns * rows > 1 else None
     ids = golden["input_ids"].tolist()
 
-    features = engine.image_features(whole, tiles, rows)
+    features = engine.network.image_features(whole, tiles, rows)
     assert len(features) == image_tokens
-    embeds = engine.merge(ids, features)
+    embeds = engine.network.merge(ids, features, engine.processor.image_token)
     assert_close(embeds, golden["embeds"])
 
     with torch.inference_mode():
-        out = engine.model(inputs_embeds=embeds[None], output_hidden_states=True)
+        out = engine.network.model(inputs_embeds=embeds[None], output_hidden_states=True)
     assert_close(out.logits[0], golden["logits"])
     for layer in range(2):  # transformers gives the last layer's output only after the final norm
         assert_close(out.hidden_states[layer + 1][0, -16:], golden[f"hidden_last16_layer{layer}"])
 
-    plain = [step.token for step in decode(engine.model, [embeds], [[NoEnd(48)]])]
+    plain = [step.token for step in decode(engine.network.model, [embeds], [[NoEnd(48)]])]
     assert plain == golden["greedy"].tolist()
     ban = NgramBan(3, 100_000)
     for token in ids:  # the reference's ban looks at the prompt too
         ban.accept(token)
-    assert [step.token for step in decode(engine.model, [embeds], [[NoEnd(48), ban]])] == golden["ngram3"].tolist()
+    assert [step.token for step in decode(engine.network.model, [embeds], [[NoEnd(48), ban]])] == golden[
+        "ngram3"
+    ].tolist()
 
 
-def test_the_last_layer_is_the_references_before_the_norm(engine: DeepSeekOCR) -> None:
+def test_the_last_layer_is_the_references_before_the_norm(engine: NativeEngine[Any]) -> None:
     found: list[torch.Tensor] = []
-    layer = engine.model.model.language_model.layers[-1]
+    layer = engine.network.model.model.language_model.layers[-1]
     handle = layer.register_forward_hook(lambda _module, _args, output: found.append(output))
     for case in CASES:
         embeds = torch.from_numpy(END_TO_END[f"{case}/embeds"])
         with torch.inference_mode():
-            engine.model(inputs_embeds=embeds[None])
+            engine.network.model(inputs_embeds=embeds[None])
         assert_close(found[-1][0, -16:], END_TO_END[f"{case}/hidden_last16_layer2"])
     handle.remove()
 
@@ -134,8 +138,8 @@ def assert_same_config(found: UnlimitedOcrConfig, wanted: dict[str, Any]) -> Non
     }
 
 
-def test_every_layer_attends_to_everything(engine: DeepSeekOCR) -> None:
-    assert set(engine.model.config.text_config.layer_types) == {"full_attention"}
+def test_every_layer_attends_to_everything(engine: NativeEngine[Any]) -> None:
+    assert set(engine.network.model.config.text_config.layer_types) == {"full_attention"}
 
 
 @pytest.mark.parametrize(
@@ -160,8 +164,8 @@ def tensors() -> dict[str, NDArray[np.float32]]:
     return {name: seeded(name, shape) for name, shape in deepseek_shapes().items()}
 
 
-def loaded(folder: Path, tensors: Mapping[str, NDArray[np.float32]]) -> DeepSeekOCR:
-    return load(write_deepseek(folder, tensors=tensors), CPU)
+def loaded(folder: Path, tensors: Mapping[str, NDArray[np.float32]]) -> NativeEngine[Any]:
+    return load(write_deepseek(folder, tensors=tensors), DEEPSEEK_OCR, CPU)
 
 
 def test_a_missing_tensor_is_an_error(tmp_path: Path, tensors: dict[str, NDArray[np.float32]]) -> None:
@@ -189,29 +193,31 @@ def test_a_saved_position_buffer_does_not_break_loading(
     loaded(tmp_path, tensors | stray)
 
 
-def test_all_tensors_land_bit_equal(engine: DeepSeekOCR, tensors: dict[str, NDArray[np.float32]]) -> None:
+def test_all_tensors_land_bit_equal(engine: NativeEngine[Any], tensors: dict[str, NDArray[np.float32]]) -> None:
     def numbers(values: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         return np.sort(np.concatenate([value.ravel() for value in values]))
 
-    ours = [tensor.numpy() for tensor in engine.model.state_dict().values()]
+    ours = [tensor.numpy() for tensor in engine.network.model.state_dict().values()]
     theirs = [value for name, value in tensors.items() if not name.endswith("patch_embedding.weight")]
     assert np.array_equal(numbers(ours), numbers(theirs))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_wanted_dtype_is_loaded_and_decodes(checkpoints: Path, dtype: str) -> None:
-    engine = load(checkpoints / "deepseek-ocr", Settings(device="cpu", dtype=dtype))
-    assert {parameter.dtype for parameter in engine.model.parameters()} == {getattr(torch, dtype)}
-    assert engine.model.model.language_model.rotary_emb.inv_freq.dtype is torch.float32
+    engine = load(checkpoints / "deepseek-ocr", DEEPSEEK_OCR, Settings(device="cpu", dtype=dtype))
+    assert {parameter.dtype for parameter in engine.network.model.parameters()} == {getattr(torch, dtype)}
+    assert engine.network.model.model.language_model.rotary_emb.inv_freq.dtype is torch.float32
     assert len(read(engine, Decoding(max_new_tokens=3))) == 4
 
 
 def test_the_choice_of_hardware_is_logged(checkpoints: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        engine = load(checkpoints / "deepseek-ocr", Settings(device="cpu", dtype="float32", attention="eager"))
+        engine = load(
+            checkpoints / "deepseek-ocr", DEEPSEEK_OCR, Settings(device="cpu", dtype="float32", attention="eager")
+        )
     assert "Running on cpu, float32, eager." in caplog.messages
-    assert engine.model.config.text_config._attn_implementation == "eager"
-    assert engine.model.config.vision_config.sam_config._attn_implementation == "eager"
+    assert engine.network.model.config.text_config._attn_implementation == "eager"
+    assert engine.network.model.config.vision_config.sam_config._attn_implementation == "eager"
 
 
 @pytest.mark.parametrize(
@@ -225,11 +231,11 @@ def test_hardware_that_is_not_there_is_an_error(checkpoints: Path, settings: Set
     if settings.device == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(SetupError, match=words):
-        load(checkpoints / "deepseek-ocr", settings)
+        load(checkpoints / "deepseek-ocr", DEEPSEEK_OCR, settings)
 
 
 def test_flash_attention_is_for_the_language_model_and_vision_keeps_its_bias(
-    checkpoints: Path, engine: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch
+    checkpoints: Path, engine: NativeEngine[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The routing, on any machine: in the kernel's place stands a function of its interface."""
     calls = 0
@@ -247,15 +253,15 @@ def test_flash_attention_is_for_the_language_model_and_vision_keeps_its_bias(
     monkeypatch.setattr(PreTrainedModel, "_flash_attn_can_dispatch", lambda *_args, **_options: True)
     monkeypatch.setattr("transformers.modeling_utils.lazy_import_flash_attention", lambda *_args, **_options: None)
     monkeypatch.setattr("ocr.engines.hardware._what_flash_lacks", lambda device, dtype: "")
-    flash = load(checkpoints / "deepseek-ocr", CPU)
-    assert flash.model.config.text_config._attn_implementation == "flash_attention_2"
-    assert flash.model.config.vision_config.sam_config._attn_implementation == "sdpa"
+    flash = load(checkpoints / "deepseek-ocr", DEEPSEEK_OCR, CPU)
+    assert flash.network.model.config.text_config._attn_implementation == "flash_attention_2"
+    assert flash.network.model.config.vision_config.sam_config._attn_implementation == "sdpa"
     assert read(flash, Decoding(max_new_tokens=4)) == read(engine, Decoding(max_new_tokens=4))
     assert calls == 4 * 3  # steps and layers
 
 
-def read(engine: DeepSeekOCR, decoding: Decoding, text: str = "", **change: Any) -> list[Prepared | Piece]:
-    inputs = {"image": page(), "prompt": FREE_OCR, "text": text, "resolution": TINY, **change}
+def read(engine: NativeEngine[Any], decoding: Decoding, text: str = "", **change: Any) -> list[Prepared | Piece]:
+    inputs = {"image": page(), "prompt": FREE_OCR, "text": text, "preset": TINY, **change}
     return list(engine.read([PageInput(**inputs)], decoding))
 
 
@@ -271,54 +277,54 @@ def read(engine: DeepSeekOCR, decoding: Decoding, text: str = "", **change: Any)
     ],
 )
 def test_the_prompt_has_the_published_number_of_image_tokens(
-    engine: DeepSeekOCR, preset: str, size: tuple[int, int], image_tokens: int
+    engine: NativeEngine[Any], preset: str, size: tuple[int, int], image_tokens: int
 ) -> None:
-    prepared = engine.prepare(PageInput(page(*size), FREE_OCR, "", RESOLUTIONS[preset]))
+    prepared = engine.processor.prepare(PageInput(page(*size), FREE_OCR, "", MODELS["deepseek-ocr"].presets[preset]))
     assert prepared.image_tokens == image_tokens
     assert prepared.ids[0] == 0  # BOS
     assert prepared.ids[1 : image_tokens + 1] == (299,) * image_tokens
-    assert engine.tokenizer.decode(prepared.ids[image_tokens + 1 :]) == "\nFree OCR."
+    assert engine.processor.tokenizer.decode(prepared.ids[image_tokens + 1 :]) == "\nFree OCR."
 
 
-def test_a_page_is_announced_then_read_to_its_end(engine: DeepSeekOCR) -> None:
+def test_a_page_is_announced_then_read_to_its_end(engine: NativeEngine[Any]) -> None:
     prepared, *pieces = read(engine, Decoding(max_new_tokens=6))
     assert prepared == Prepared(0, 1 + 73 + len("\nFree OCR."), 73, (999.0, 999.0))
     assert [piece.finish for piece in pieces] == [None] * 5 + [FinishReason.LENGTH]
     assert [piece.tokens for piece in pieces] == [1, 2, 3, 4, 5, 6]
 
 
-def test_the_budget_ends_at_the_models_context(engine: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "context", 100)
+def test_the_budget_ends_at_the_models_context(engine: NativeEngine[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.processor, "context", 100)
     pieces = read(engine, Decoding(max_new_tokens=5000))[1:]
     assert len(pieces) == 100 - (1 + 73 + len("\nFree OCR."))
     assert pieces[-1].finish is FinishReason.LENGTH
 
 
-def test_a_prompt_longer_than_the_context_is_refused(engine: DeepSeekOCR) -> None:
+def test_a_prompt_longer_than_the_context_is_refused(engine: NativeEngine[Any]) -> None:
     with pytest.raises(InputError, match=r"prompt has \d+ tokens, 73 of them the image's.*fewer than 8192"):
         read(engine, Decoding(), "x" * 9000, prompt=MODELS["deepseek-ocr"].own_prompt)
 
 
 @pytest.mark.parametrize("token", ["<image>", "<|ref|>", "<td>", "<｜end▁of▁sentence｜>"])
-def test_special_tokens_cannot_be_smuggled_into_the_prompt(engine: DeepSeekOCR, token: str) -> None:
+def test_special_tokens_cannot_be_smuggled_into_the_prompt(engine: NativeEngine[Any], token: str) -> None:
     with pytest.raises(InputError, match="meaning of its own"):
         read(engine, Decoding(), f"total {token}", prompt=MODELS["deepseek-ocr"].own_prompt)
 
 
-def test_a_deadline_in_the_past_keeps_the_first_token(engine: DeepSeekOCR) -> None:
+def test_a_deadline_in_the_past_keeps_the_first_token(engine: NativeEngine[Any]) -> None:
     pieces = read(engine, Decoding(deadline_s=1e-9))[1:]
     assert [piece.finish for piece in pieces] == [FinishReason.DEADLINE]
 
 
-def test_cancellation_takes_effect_within_one_token(engine: DeepSeekOCR) -> None:
-    answers = iter([False, False, True])
-    pieces = read(engine, Decoding(is_cancelled=lambda: next(answers)))[1:]
-    assert [piece.finish for piece in pieces] == [None, None, FinishReason.CANCELLED]
+def test_a_page_that_is_stopped_gets_no_more_tokens(engine: NativeEngine[Any]) -> None:
+    answers = iter([None, None, FinishReason.CANCELLED])
+    pieces = read(engine, Decoding(), stop=lambda: next(answers))[1:]
+    assert [(piece.tokens, piece.finish) for piece in pieces] == [(1, None), (2, None), (2, FinishReason.CANCELLED)]
 
 
-def test_pages_together_read_as_they_do_alone(engine: DeepSeekOCR) -> None:
+def test_pages_together_read_as_they_do_alone(engine: NativeEngine[Any]) -> None:
     pages = [PageInput(page(*size), FREE_OCR, "", TINY) for size in ((200, 120), (90, 300))]
-    pages.append(PageInput(page(), FREE_OCR, "", RESOLUTIONS["Base"]))
+    pages.append(PageInput(page(), FREE_OCR, "", MODELS["deepseek-ocr"].presets["Base"]))
     decoding = Decoding(max_new_tokens=25)
 
     def texts(pages: list[PageInput]) -> list[str]:
@@ -329,12 +335,12 @@ def test_pages_together_read_as_they_do_alone(engine: DeepSeekOCR) -> None:
 
 
 def test_tiles_seen_one_by_one_are_the_tiles_seen_together(
-    engine: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch
+    engine: NativeEngine[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, tiles = picture(1, (1, 3, 1024, 1024)), picture(2, (4, 3, 640, 640))
-    alone = engine.image_features(whole, tiles, rows=2)
-    monkeypatch.setattr(engine, "_chunks", lambda tiles: [tiles])
-    assert_close(engine.image_features(whole, tiles, rows=2), alone.numpy())
+    alone = engine.network.image_features(whole, tiles, rows=2)
+    monkeypatch.setattr(engine.network, "_chunks", lambda tiles: [tiles])
+    assert_close(engine.network.image_features(whole, tiles, rows=2), alone.numpy())
 
 
 def test_grey_is_the_zero_of_the_pixels() -> None:

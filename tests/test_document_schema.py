@@ -37,7 +37,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Reads:
 
     def events(answer: str, layout: str = "grounded", **decoding: Any) -> list[PageEvent]:
         monkeypatch.setattr(Reader, "engine", lambda self, model: scripted(answer))
-        monkeypatch.setattr(Request, "asked", Prompt("<image>\n", layout=layout))
+        monkeypatch.setattr(Request, "asked", Prompt("<image>\n", dialect=layout))
         request = Request(model="deepseek-ocr", resolution="Tiny")
         return list(Reader(Settings()).read(request, [(1, page(999, 333))], Decoding(**decoding)))
 
@@ -123,7 +123,6 @@ def test_any_answer_in_any_form_fits(read: Reads, layout: str, answer: str) -> N
         (FinishReason.STOP, {}),
         (FinishReason.LENGTH, {"max_new_tokens": 60}),
         (FinishReason.DEADLINE, {"deadline_s": 1e-9}),
-        (FinishReason.CANCELLED, {"is_cancelled": lambda: True}),
     ],
 )
 def test_a_page_fits_however_it_ends(read: Reads, finish: FinishReason, decoding: dict[str, Any]) -> None:

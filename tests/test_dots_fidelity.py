@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench import shapes_dots
-from ocr.decoding.loop import decode
 from ocr.decoding.rules import Budget
+from ocr.engines.native import NativeEngine
 from ocr.engines.patches import patch_rows, resized_size
 from ocr.errors import InputError, SetupError
 from ocr.models.dots import engine as dots
+from ocr.models.dots.card import DOTS_OCR
 from ocr.models.dots.vision import attend_each, attend_varlen, rotary_angles
 from tests.checkpoints_dots import FLOAT32, GOLDEN, PREPROCESSOR, SPECIAL_IDS, TINY, golden_tensors, write_dots
+from tests.sequences import decode
 
 NUMBERS = np.load(GOLDEN / "dots_tiny.npz")
 GRIDS = [(4, 8), (10, 4)]  # patches of the two golden images
@@ -36,8 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> dots.DotsOCR:
-    return dots.load(folder, FLOAT32)
+def engine(folder: Path) -> NativeEngine[Any]:
+    return dots.load(folder, DOTS_OCR, FLOAT32)
 
 
 def difference(ours: torch.Tensor, name: str) -> float:
@@ -53,19 +55,19 @@ def test_the_golden_weights_are_recreated_bit_by_bit() -> None:
     assert digest.hexdigest() == TINY["weights_sha256"]
 
 
-def test_pixels_are_exactly_the_reference_s(engine: dots.DotsOCR) -> None:
+def test_pixels_are_exactly_the_reference_s(engine: NativeEngine[Any]) -> None:
     rows = []
     for name in ("image0", "image1"):
         image = Image.fromarray(NUMBERS[name])
-        rows.append(patch_rows(image, sizes(image, engine), engine.rules))
+        rows.append(patch_rows(image, sizes(image, engine), engine.processor.rules))
     ours = np.concatenate(rows)
     assert ours.dtype == np.float32
     assert np.array_equal(ours, NUMBERS["pixel_values"])
     assert NUMBERS["image_grid_thw"].tolist() == [[1, *grid] for grid in GRIDS]
 
 
-def sizes(image: Image.Image, engine: dots.DotsOCR) -> tuple[int, int]:
-    rules = engine.rules
+def sizes(image: Image.Image, engine: NativeEngine[Any]) -> tuple[int, int]:
+    rules = engine.processor.rules
     return resized_size(*image.size, multiple=rules.multiple, min_pixels=rules.min_pixels, max_pixels=rules.max_pixels)
 
 
@@ -87,8 +89,8 @@ def test_rotary_angles_are_exactly_the_reference_s() -> None:
     assert np.array_equal(rotary_angles(GRIDS, head=16, merge=2).numpy(), NUMBERS["rot_angles"])
 
 
-def test_every_layer_of_the_tower_is_as_in_the_reference(engine: dots.DotsOCR) -> None:
-    tower = engine.model.vision_tower
+def test_every_layer_of_the_tower_is_as_in_the_reference(engine: NativeEngine[Any]) -> None:
+    tower = engine.network.model.vision_tower
     layers = {"vision_patch_embed": tower.patch_embed, "vision_post_trunk_norm": tower.post_trunk_norm}
     layers |= {f"vision_block{index}": block for index, block in enumerate(tower.blocks)}
     seen: dict[str, torch.Tensor] = {}
@@ -97,38 +99,38 @@ def test_every_layer_of_the_tower_is_as_in_the_reference(engine: dots.DotsOCR) -
         for name, layer in layers.items()
     ]
     with torch.inference_mode():
-        seen["vision_out"] = engine.image_features(golden_rows(), GRIDS)
+        seen["vision_out"] = engine.network.image_features(golden_rows(), GRIDS)
     for hook in hooks:
         hook.remove()
     assert len(seen) == 6
     assert max(difference(out, name) for name, out in seen.items()) < TOLERANCE
 
 
-def test_logits_of_a_prompt_with_two_images_are_the_reference_s(engine: dots.DotsOCR) -> None:
+def test_logits_of_a_prompt_with_two_images_are_the_reference_s(engine: NativeEngine[Any]) -> None:
     with torch.inference_mode():
-        logits = engine.model(inputs_embeds=golden_prompt(engine)[None]).logits
+        logits = engine.network.model(inputs_embeds=golden_prompt(engine)[None]).logits
     assert difference(logits, "logits") < TOLERANCE
 
 
-def test_logits_of_a_prompt_without_an_image_are_the_reference_s(engine: dots.DotsOCR) -> None:
+def test_logits_of_a_prompt_without_an_image_are_the_reference_s(engine: NativeEngine[Any]) -> None:
     with torch.inference_mode():
-        logits = engine.model(input_ids=torch.from_numpy(NUMBERS["text_only_ids"])).logits
+        logits = engine.network.model(input_ids=torch.from_numpy(NUMBERS["text_only_ids"])).logits
     assert difference(logits, "text_only_logits") < TOLERANCE
 
 
-def test_greedy_decoding_gives_the_reference_s_tokens(engine: dots.DotsOCR) -> None:
+def test_greedy_decoding_gives_the_reference_s_tokens(engine: NativeEngine[Any]) -> None:
     golden = NUMBERS["greedy"].tolist()
-    steps = decode(engine.model, [golden_prompt(engine)], [[Budget(len(golden))]])
+    steps = decode(engine.network.model, [golden_prompt(engine)], [[Budget(len(golden))]])
     assert [step.token for step in steps] == golden
 
 
-def test_a_left_padded_batch_gives_the_reference_s_tokens(engine: dots.DotsOCR) -> None:
+def test_a_left_padded_batch_gives_the_reference_s_tokens(engine: NativeEngine[Any]) -> None:
     rows = golden_rows().split([height * width for height, width in GRIDS])
     masked = zip(NUMBERS["batch_ids"], NUMBERS["batch_mask"], rows, GRIDS, strict=True)
-    prompts = [engine.merge(ids[mask == 1].tolist(), row, [grid]) for ids, mask, row, grid in masked]
+    prompts = [merged(engine, ids[mask == 1].tolist(), row, [grid]) for ids, mask, row, grid in masked]
     golden = NUMBERS["batch_greedy"]
     tokens: list[list[int]] = [[], []]
-    for step in decode(engine.model, prompts, [[Budget(golden.shape[1])] for _ in prompts]):
+    for step in decode(engine.network.model, prompts, [[Budget(golden.shape[1])] for _ in prompts]):
         tokens[step.row].append(step.token)
     assert tokens == golden.tolist()
 
@@ -137,8 +139,12 @@ def golden_rows() -> torch.Tensor:
     return torch.from_numpy(NUMBERS["pixel_values"])
 
 
-def golden_prompt(engine: dots.DotsOCR) -> torch.Tensor:
-    return engine.merge(NUMBERS["input_ids"][0].tolist(), golden_rows(), GRIDS)
+def merged(engine: NativeEngine[Any], ids: list[int], rows: torch.Tensor, grids: list[Any]) -> torch.Tensor:
+    return engine.network.merge(ids, engine.network.image_features(rows, grids), engine.processor.image_token)
+
+
+def golden_prompt(engine: NativeEngine[Any]) -> torch.Tensor:
+    return merged(engine, NUMBERS["input_ids"][0].tolist(), golden_rows(), GRIDS)
 
 
 def test_varlen_attention_is_given_each_image_s_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +165,7 @@ def test_varlen_attention_is_given_each_image_s_bounds(monkeypatch: pytest.Monke
 
 
 def test_a_checkpoint_loads_in_the_wanted_dtype_with_exact_rotary_angles(folder: Path) -> None:
-    model = dots.load(folder, replace(FLOAT32, dtype="bfloat16")).model
+    model = dots.load(folder, DOTS_OCR, replace(FLOAT32, dtype="bfloat16")).network.model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     assert all(tensor.device.type == "cpu" for tensor in [*model.parameters(), *model.buffers()])
     exact = 1.0 / 1e6 ** (torch.arange(0, 16, 2, dtype=torch.float32) / 16)
@@ -170,9 +176,9 @@ def test_a_checkpoint_loads_in_the_wanted_dtype_with_exact_rotary_angles(folder:
 
 
 def test_in_bfloat16_the_tower_stays_near_the_reference(folder: Path) -> None:
-    engine = dots.load(folder, replace(FLOAT32, dtype="bfloat16"))
+    engine = dots.load(folder, DOTS_OCR, replace(FLOAT32, dtype="bfloat16"))
     with torch.inference_mode():
-        features = engine.image_features(golden_rows(), GRIDS)
+        features = engine.network.image_features(golden_rows(), GRIDS)
     assert difference(features, "vision_out") < 0.03  # 8 bits of precision, three layers
 
 
@@ -193,7 +199,7 @@ def write_tensors(folder: Path, change: Any) -> Path:
 )
 def test_every_tensor_is_accounted_for(tmp_path: Path, change: Any, message: str) -> None:
     with pytest.raises(SetupError, match=message):
-        dots.load(write_tensors(tmp_path, change), FLOAT32)
+        dots.load(write_tensors(tmp_path, change), DOTS_OCR, FLOAT32)
 
 
 def with_vision(**changes: Any) -> dict[str, Any]:
@@ -219,15 +225,15 @@ def without(table: Mapping[str, Any], field: str) -> dict[str, Any]:
 )
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, changes: Any, message: str) -> None:
     with pytest.raises(SetupError, match=message.replace("|", r"\|")):
-        dots.load(write_dots(tmp_path, **changes), FLOAT32)
+        dots.load(write_dots(tmp_path, **changes), DOTS_OCR, FLOAT32)
 
 
 def test_the_preprocessor_s_own_values_are_used(tmp_path: Path) -> None:
     changes = {"image_mean": [0, 0, 0], "image_std": [1, 1, 1], "rescale_factor": 1, "max_pixels": 3136, "resample": 0}
-    engine = dots.load(write_dots(tmp_path, preprocessor={**PREPROCESSOR, **changes}), FLOAT32)
+    engine = dots.load(write_dots(tmp_path, preprocessor={**PREPROCESSOR, **changes}), DOTS_OCR, FLOAT32)
     image = Image.new("RGB", (400, 400), (200, 30, 90))
     assert sizes(image, engine) == (56, 56)
-    assert patch_rows(image, (56, 56), engine.rules)[0, [0, 196, 392]].tolist() == [200, 30, 90]
+    assert patch_rows(image, (56, 56), engine.processor.rules)[0, [0, 196, 392]].tolist() == [200, 30, 90]
 
 
 def test_the_config_of_the_full_size_model_is_understood() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from ocr.answers.layout import PARSERS
 from ocr.documents.images import decode, open_image
-from ocr.models.catalog import RESOLUTIONS
+from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
+from ocr.models.dots.card import DOTS_OCR
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared
@@ -47,8 +48,8 @@ def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, sha
     with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
         image = decode(open_image(file), max_pixels=10**8)
     request = Request(model="dots.ocr")
-    page = PageInput(image, request.asked, request.words, RESOLUTIONS[request.resolution])
-    prepared, *pieces = dots.load(folder, Settings()).read([page], Decoding(max_new_tokens=8192))
+    page = PageInput(image, request.asked, request.words, MODELS["dots.ocr"].presets[request.resolution])
+    prepared, *pieces = dots.load(folder, DOTS_OCR, Settings()).read([page], Decoding(max_new_tokens=8192))
     assert prepared == Prepared(page=0, prompt_tokens=5097, image_tokens=4880, extent=SEEN)
 
     last = pieces[-1]

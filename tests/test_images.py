@@ -12,15 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 from ocr.documents.blank import is_blank
 from ocr.documents.images import decode, open_image, to_rgb
 from ocr.errors import InputError
-from ocr.models.catalog import RESOLUTIONS
-from ocr.models.deepseek.engine import image_token_count, normalise
+from ocr.models.catalog import MODELS
+from ocr.models.deepseek.engine import normalise
+from ocr.models.deepseek.processor import image_token_count
 from ocr.models.deepseek.views import square_views, tile_grid
 from tests.checkpoints import GOLDEN
 from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
 
 PIXELS = np.load(GOLDEN / "deepseek" / "preprocess_upstream.npz")
 TILES = np.load(GOLDEN / "deepseek" / "tiles_upstream.npz")
-PRESETS = {name.split()[0].lower(): resolution for name, resolution in RESOLUTIONS.items()}
+PRESETS = {name.split()[0].lower(): resolution for name, resolution in MODELS["deepseek-ocr"].presets.items()}
 
 
 def crc(pixels: np.ndarray) -> int:

@@ -16,7 +16,8 @@ from ocr.documents.document import PDF_DPI
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, SetupError
 from ocr.faces.cog.schema import openapi
-from ocr.models.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS
+from ocr.models.catalog import AUTO, MODELS
+from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS
 from ocr.output.writers import WRITERS
 from ocr.types import MAX_NEW_TOKENS, Decoding, FinishReason, Markdown, PageResult
 from predict import Predictor
@@ -60,7 +61,7 @@ def predict(predictor: Predictor, tmp_path: Path) -> Callable[..., tuple[str, di
     ("name", "choices"),
     [
         ("task_type", list(TASKS)),
-        ("resolution_size", list(RESOLUTIONS)),
+        ("resolution_size", list(PRESETS)),
         ("model", [AUTO, *MODELS]),
         ("output_format", list(WRITERS)),
     ],
@@ -71,7 +72,7 @@ def test_the_offered_choices_are_those_of_the_tables(name: str, choices: list[st
 
 def test_the_defaults_are_those_of_the_tables() -> None:
     assert DEFAULTS["task_type"] == MARKDOWN
-    assert DEFAULTS["resolution_size"] == DEFAULT_RESOLUTION
+    assert DEFAULTS["resolution_size"] == DEFAULT_PRESET
     assert DEFAULTS["max_new_tokens"] == Decoding().max_new_tokens
     assert INPUTS["Input"]["properties"]["max_new_tokens"]["maximum"] == MAX_NEW_TOKENS
     assert DEFAULTS["dpi"] == PDF_DPI

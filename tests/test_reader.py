@@ -65,7 +65,7 @@ def test_locating_shows_what_was_found_and_where() -> None:
 
 def test_where_elements_are_selected_those_that_match_are_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Selecting belongs to a prompt, not to a model: here the answer is chosen from grounded text."""
-    asked = Prompt("<image>\n{text}", layout="grounded", lists_boxes=True, selects=True)
+    asked = Prompt("<image>\n{text}", dialect="grounded", lists_boxes=True, selects=True)
     monkeypatch.setattr(Request, "asked", asked)
     monkeypatch.setattr(Request, "words", "some text")
     *_, result = events(ANSWER)
@@ -96,7 +96,7 @@ def test_a_page_that_hits_the_budget_keeps_its_text_and_says_so() -> None:
 
 
 def test_endless_empty_cells_end_the_page_and_keep_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ocr.reading.attempts.LADDER", ())
+    monkeypatch.setattr("ocr.reading.attempts.FALLBACKS", ())
     *_, result = events("<table><tr>" + "<td></td>" * 3000)
     assert isinstance(result, PageResult)
     assert result.finish_reason is FinishReason.REPETITION

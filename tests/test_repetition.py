@@ -6,50 +6,47 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from bench.shapes_dots import stand_in_tokenizer
 from ocr.answers.layout import PARSERS
-from ocr.decoding.loop import decode, read_text
-from ocr.decoding.rules import Budget, RepetitionStop, SharedClock
-from ocr.reading.repetition import RepeatedElements
-from ocr.types import FinishReason
+from ocr.decoding.rules import RepetitionStop
+from ocr.decoding.text import TextStream
+from ocr.reading.reader import read_pages
+from ocr.reading.request import Request
+from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared
 from tests.gathered import gather
+from tests.pictures import page
 
 TOKENIZER = stand_in_tokenizer(300, {"<|endoftext|>": 299})
 PAGE = (1000, 1000)
 FIRST = {"bbox": [1, 2, 300, 40], "category": "Title", "text": "# Contents"}
 
 
-class Script:
-    """A language model that answers with the tokens of a script."""
-
-    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(num_hidden_layers=1))
-
-    def __init__(self, tokens: Sequence[int]) -> None:
-        self.tokens = iter(tokens)
-        self.embedding = torch.nn.Embedding(300, 4)
-
-    def get_input_embeddings(self) -> torch.nn.Module:
-        return self.embedding
-
-    def __call__(self, **inputs: Any) -> SimpleNamespace:
-        logits = torch.zeros(1, 1, 300)
-        logits[0, -1, next(self.tokens)] = 1.0
-        return SimpleNamespace(logits=logits)
-
-
 def ended(answer: str) -> tuple[str, FinishReason]:
-    """How much of the answer is read, and why no more."""
-    tokens = TOKENIZER.encode(answer).ids
-    rules = [
-        RepetitionStop(),
-        Budget(len(tokens)),
-        RepeatedElements(TOKENIZER.decode, PARSERS["layout_json"](PAGE, PAGE)),
-    ]
-    pieces = list(read_text(decode(Script(tokens), [torch.zeros(1, 4)], [rules]), TOKENIZER.decode, SharedClock(1)))
-    assert pieces[-1].finish is not None
-    return "".join(piece.text for piece in pieces), pieces[-1].finish
+    """How much of the answer is read, and why no more: a dots.ocr that writes just this, read by the real route."""
+    tokens = iter(TOKENIZER.encode(answer).ids)
+    engine = SimpleNamespace(read=lambda pages, decoding: _written(tokens, pages[0]))
+    *_, result = read_pages(engine, Request(model="dots.ocr"), [(1, page())], Decoding(max_new_tokens=32768))
+    return result.text, result.finish_reason
+
+
+def _written(tokens: Iterator[int], page: PageInput) -> Iterator[Prepared | Piece]:
+    yield Prepared(0, 0, 0, PAGE)
+    written = TextStream(TOKENIZER, skip_special_tokens=True)
+    watch, count = RepetitionStop(), 0
+    for count, token in enumerate(tokens, 1):
+        finish = watch.accept(token)
+        yield Piece(0, written.feed(token), count, finish)
+        if finish is None and (finish := page.stop()):
+            yield Piece(0, "", count, finish)
+        if finish:
+            return
+    yield Piece(0, written.close(), count, FinishReason.LENGTH)
+
+
+@pytest.fixture(autouse=True)
+def _one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocr.reading.attempts.FALLBACKS", ())
 
 
 def listed(elements: Iterator[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr.decoding.rules import Budget, Deadline, NgramBan, RepetitionStop, SharedClock, common_rules
+from ocr.decoding.rules import Budget, Clock, Deadline, NgramBan, RepetitionStop, common_rules
 from ocr.types import Decoding, FinishReason
 from tests.checkpoints import GOLDEN
 
@@ -84,33 +84,18 @@ def test_text_without_repetition_goes_on() -> None:
     assert all(rule.accept(int(token)) is None for token in random.integers(0, 50, 3000))
 
 
-def test_pages_of_a_batch_divide_the_time_among_those_not_over() -> None:
-    moment = 100.0
-    clock = SharedClock(3, lambda: moment)
-    moment += 3
-    assert [clock.spent(page) for page in range(3)] == [1, 1, 1]
-    moment += 3
-    assert clock.leave(1) == 2
-    moment += 4
-    assert [clock.spent(page) for page in range(3)] == [4, 2, 4]
-    assert clock.leave(0) == clock.leave(2) == 4
-    moment += 100  # between the batch and whatever asks later
-    assert sum(clock.spent(page) for page in range(3)) == 10
-
-
 def test_the_deadline_is_of_the_page_s_own_seconds() -> None:
-    seconds = 0.0
-    (deadline,) = (
-        rule for rule in common_rules(Decoding(deadline_s=2), [1], 99, lambda: seconds) if isinstance(rule, Deadline)
-    )
-    seconds = 1.9
+    clock = Clock()
+    rules = common_rules(Decoding(deadline_s=2), [1], 99, clock)
+    (deadline,) = (rule for rule in rules if isinstance(rule, Deadline))
+    clock.seconds = 1.9
     assert deadline.accept(5) is None
-    seconds = 2.0
+    clock.seconds = 2.0
     assert deadline.accept(5) is FinishReason.DEADLINE
 
 
 def test_a_wanted_ban_is_one_of_the_common_rules() -> None:
-    kinds = [type(rule) for rule in common_rules(Decoding(ngram_ban=(3, 9)), [1], 99, lambda: 0.0)]
+    kinds = [type(rule) for rule in common_rules(Decoding(ngram_ban=(3, 9)), [1], 99, Clock())]
     assert kinds[-1] is NgramBan
-    assert NgramBan not in [type(rule) for rule in common_rules(Decoding(), [1], 99, lambda: 0.0)]
+    assert NgramBan not in [type(rule) for rule in common_rules(Decoding(), [1], 99, Clock())]
     assert Budget in kinds

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ocr.answers.layout import PARSERS, Elements
-from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN
-from ocr.models.deepseek.engine import BOS, EOS, IMAGE
+from ocr.models.deepseek.card import BOS, EOS, IMAGE
+from ocr.models.tasks import FREE_OCR, LOCATE, MARKDOWN
 from training import train
 from training.answers import Answer, free_ocr, locate, markdown, ocr_with_boxes, prompt_of
 from training.batches import ALL_TASKS, IGNORED, Batches, Stage, View, spelled

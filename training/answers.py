@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN, MODELS, OCR_WITH_BOXES
+from ocr.models.catalog import MODELS
+from ocr.models.tasks import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
 from training.pages import Box, Line, Page, Point
 from training.vocabulary import COLUMN, COORDINATE, NOWHERE, ROW, place_of, value_of
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
-from ocr.models.deepseek.engine import BOS, EOS, FEATURE, IMAGE
-from ocr.models.deepseek.views import square_views
-from ocr.types import Resolution
+from ocr.models.deepseek.card import BOS, EOS, IMAGE
+from ocr.models.deepseek.processor import FEATURE
+from ocr.models.deepseek.views import SquareViews, square_views
+from ocr.models.tasks import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
 from training.answers import Answer, draw_task
 from training.pages import Page, Point, Style, draw_page
 from training.vocabulary import COLUMN, NOWHERE, PLACES, PRINTABLE, ROW, SPECIAL, place_of, symbol
@@ -178,7 +178,7 @@ class View:
 
     def __init__(self, page: Page, side: int) -> None:
         self.page, self.side = page, side
-        self.pixels = square_views(page.image, Resolution(base=side, tile=side, padded=False)).whole
+        self.pixels = square_views(page.image, SquareViews(base=side, padded=False)).whole
         self.grid = self.side // FEATURE
         self.tokens = self.grid * (self.grid + 1) + 1
 

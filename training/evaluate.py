@@ -11,7 +11,7 @@ from random import Random
 
 from rapidfuzz.distance import Levenshtein
 
-from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
+from ocr.models.tasks import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES
 from ocr.reading.reader import Reader, read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from transformers import UnlimitedOcrForConditionalGeneration
 
-from ocr.engines.loading import token_id
-from ocr.models.deepseek.engine import IMAGE, model_config
+from ocr.engines.checkpoint import token_id
+from ocr.models.deepseek.card import IMAGE
+from ocr.models.deepseek.engine import model_config
 from training.vocabulary import tokenizer, tokens
 
 CONFIG: Mapping[str, Any] = {

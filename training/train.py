@@ -16,7 +16,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ocr.models.catalog import FREE_OCR, MARKDOWN
+from ocr.models.tasks import FREE_OCR, MARKDOWN
 from training.answers import MODEL
 from training.batches import ALL_TASKS, Batch, Batches, Stage
 from training.learner import WEIGHTS, Learner

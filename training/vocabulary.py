@@ -13,7 +13,8 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from ocr.models.deepseek.engine import BOS, EOS, EXTENT, IMAGE
+from ocr.models.deepseek.card import BOS, EOS, IMAGE
+from ocr.models.deepseek.processor import EXTENT
 
 PAD = "<｜▁pad▁｜>"
 MARKS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>", "<td>", "</td>", "<tr>", "</tr>")

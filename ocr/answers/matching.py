@@ -1,27 +1,15 @@
 """Which elements of a page are meant by some words of the user's. Knows no model."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from rapidfuzz import fuzz
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import Elements
-from ocr.types import Element, Text
+from ocr.types import Element
 
 CUTOFF = 85.0  # similarity from 0 to 100: one wrong letter in seven still matches
 _TAG = re.compile(r"<[^<>]*>")
 _NUMBER = re.compile(r"\d+")
-
-
-def select(events: Iterable[LayoutEvent], reference: str) -> Iterator[LayoutEvent]:
-    """Of a whole answer's events those of the elements that match, best first; none where nothing does."""
-    elements = Elements()
-    whole = [element for event in events for element in elements.feed(event)]
-    for element in best_matches([*whole, *elements.close()], reference):
-        yield replace(element, text="")
-        yield Text(element.text)
 
 
 def best_matches(elements: Sequence[Element], reference: str) -> list[Element]:

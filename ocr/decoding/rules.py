@@ -1,9 +1,9 @@
 """Token rules: small objects that watch one sequence, ban tokens from coming next and say when it is over. Each can be
 tried without a model."""
 
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Protocol
 
 from ocr.types import Decoding, FinishReason
@@ -49,55 +49,31 @@ class Budget(_StopRule):
         return FinishReason.LENGTH if self.left <= 0 else None
 
 
-class SharedClock:
-    """How many seconds each page of a batch has taken: the time that passes is divided among those not yet over.
+@dataclass
+class Clock:
+    """How many seconds a sequence has taken; sequences that are decoded together divide the time among them."""
 
-    What the pages take thus adds up to the time that passed, and is about what each takes alone, or less where a batch
-    is the faster way. A deadline on it cuts no page that would be whole alone, and no document takes longer than it
-    would page by page.
-    """
-
-    def __init__(self, pages: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.pages = pages
-        self._clock = clock
-        self._last = clock()
-        self._going_on = set(range(pages))
-        self._spent = [0.0] * pages
-
-    def spent(self, page: int) -> float:
-        """The seconds that the page has taken so far."""
-        now = self._clock()
-        for other in self._going_on:
-            self._spent[other] += (now - self._last) / len(self._going_on)
-        self._last = now
-        return self._spent[page]
-
-    def leave(self, page: int) -> float:
-        """The page is over: the seconds that it took."""
-        seconds = self.spent(page)
-        self._going_on.discard(page)
-        return seconds
+    seconds: float = 0.0
 
 
 class Deadline(_StopRule):
-    """No token after the moment `at` on a clock, in seconds."""
+    """No token once a clock shows `at` seconds."""
 
-    def __init__(self, at: float, clock: Callable[[], float]) -> None:
+    def __init__(self, at: float, clock: Clock) -> None:
         self.at = at
         self.clock = clock
 
     def accept(self, _token: int) -> FinishReason | None:
-        return FinishReason.DEADLINE if self.clock() >= self.at else None
+        return FinishReason.DEADLINE if self.clock.seconds >= self.at else None
 
 
-class Cancellation(_StopRule):
-    """No token after the caller said so."""
+@dataclass(frozen=True)
+class NgramLimit:
+    """The arguments of an `NgramBan`, as data: tokens by their names."""
 
-    def __init__(self, is_cancelled: Callable[[], bool]) -> None:
-        self.is_cancelled = is_cancelled
-
-    def accept(self, _token: int) -> FinishReason | None:
-        return FinishReason.CANCELLED if self.is_cancelled() else None
+    n: int  # tokens
+    window: int  # tokens
+    whitelist: tuple[str, ...] = ()  # tokens that may repeat
 
 
 class NgramBan:
@@ -174,21 +150,18 @@ class RepetitionStop(_StopRule):
         return FinishReason.REPETITION if is_endless else None
 
 
-def common_rules(
-    decoding: Decoding, end_ids: Collection[int], room: int, spent: Callable[[], float]
-) -> list[TokenRule]:
-    """The rules that hold for every model, for a page with `room` tokens of context; `spent` tells the s it has taken.
+def common_rules(decoding: Decoding, end_ids: Collection[int], context_left: int, clock: Clock) -> list[TokenRule]:
+    """The rules that hold for every model, for a page with so many tokens of context left after its prompt.
 
     The order decides which reason is given where several end a page with one token.
     """
     rules: list[TokenRule] = [
         EndOfText(end_ids),
-        Cancellation(decoding.is_cancelled),
         RepetitionStop(),
-        Budget(min(decoding.max_new_tokens, room)),
+        Budget(min(decoding.max_new_tokens, context_left)),
     ]
     if decoding.deadline_s is not None:
-        rules.append(Deadline(decoding.deadline_s, spent))
+        rules.append(Deadline(decoding.deadline_s, clock))
     if decoding.ngram_ban is not None:
         rules.append(NgramBan(*decoding.ngram_ban))
     return rules

@@ -1,7 +1,6 @@
-"""A checkpoint folder into a model and a tokenizer, or an error that says what does not fit. Knows no architecture."""
+"""A checkpoint's tensors into a model, or an error that says what does not fit. Knows no architecture."""
 
 import ctypes
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from ocr.engines.hardware import Hardware
@@ -98,30 +96,3 @@ def _faults(report: Mapping[str, Any]) -> Iterator[str]:
             first = sorted(names)[:3]
             more = f" and {len(names) - len(first)} more" if len(names) > len(first) else ""
             yield f"{len(names)} {what} ({', '.join(first)}{more})"
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The checkpoint's tokenizer exactly as its tokenizer.json has it."""
-    try:
-        return Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # the library raises bare Exception
-        raise SetupError(f"{folder / 'tokenizer.json'} cannot be read: {error}") from error
-
-
-def token_id(tokenizer: Tokenizer, token: str) -> int:
-    """The id of a special token by its name; ids differ between checkpoints. Raises SetupError if there is none."""
-    found: int | None = tokenizer.token_to_id(token)
-    if found is None:
-        raise SetupError(f"The tokenizer has no token {token!r}, which this model needs; is it another model's?")
-    return found
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a checkpoint. Raises SetupError for a file that is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SetupError(f"{path} cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise SetupError(f"{path} holds no JSON object.")
-    return value

@@ -1,14 +1,16 @@
 """A page's answer in all its forms, as it streams. Knows no engine, and no other pages."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ocr.answers.common import LayoutEvent
 from ocr.answers.layout import PARSERS, Elements
-from ocr.answers.matching import select
+from ocr.answers.matching import best_matches
+from ocr.models.catalog import MODELS
 from ocr.output.writers import MarkdownPage
+from ocr.reading.repetition import RepeatedElements
 from ocr.reading.request import Request
-from ocr.types import Element, Markdown, PageEvent, Raw
+from ocr.types import Element, FinishReason, Markdown, PageEvent, Raw, Text
 
 
 @dataclass
@@ -19,6 +21,7 @@ class Answer:
     markdown: str = ""
     elements: list[Element] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    end: FinishReason | None = None  # why the model is to be stopped here, as far as the elements tell
 
     def feed(self, _text: str) -> Iterable[PageEvent]:
         """What this piece of the model's text makes certain."""
@@ -40,34 +43,31 @@ class StreamedAnswer(Answer):
 
     def __init__(self, request: Request, number: int, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
         super().__init__()
-        self._parser = PARSERS[request.asked.layout](page_size, extent)
-        self._page = MarkdownPage(number, lists_boxes=request.asked.lists_boxes)
-        self._open = Elements()
         self._asked, self._words = request.asked, request.words
-        self._held: list[LayoutEvent] = []  # where the answer is chosen from all elements at its end
+        self._parser = PARSERS[self._asked.dialect](page_size, extent)
+        self._page = MarkdownPage(number, lists_boxes=self._asked.lists_boxes)
+        self._open = Elements()
+        self._repeated = RepeatedElements() if MODELS[request.model].repeats_elements else None
+        self._candidates: list[Element] = []  # where the answer is chosen from all elements at its end
         self.problems = self._parser.problems
 
     def feed(self, text: str) -> Iterator[PageEvent]:
         if text:
             self.raw += text
             yield Raw(text)
-        events = self._parser.feed(text)
-        if self._asked.selects:
-            self._held.extend(events)
-        else:
-            yield from self._understand(events)
+        yield from self._understand(self._parser.feed(text))
 
     def close(self) -> Iterator[PageEvent]:
-        events: Iterable[LayoutEvent] = [*self._held, *self._parser.close()]
-        yield from self._understand(select(events, self._words) if self._asked.selects else events)
-        yield from self._show(self._page.close())
+        yield from self._understand(self._parser.close())
         yield from self._keep(self._open.close())
-        if self._asked.selects and not self.elements:
-            self.problems.append(f"Nothing on the page matches {self._words!r}.")
+        if self._asked.selects:
+            yield from self._select()
+        yield from self._show(self._page.close())
 
     def _understand(self, events: Iterable[LayoutEvent]) -> Iterator[PageEvent]:
         for event in events:
-            yield from self._show(self._page.write(event))
+            if not self._asked.selects:
+                yield from self._show(self._page.write(event))
             yield from self._keep(self._open.feed(event))
 
     def _show(self, markdown: str) -> Iterator[PageEvent]:
@@ -77,5 +77,20 @@ class StreamedAnswer(Answer):
 
     def _keep(self, elements: Iterable[Element]) -> Iterator[PageEvent]:
         for element in elements:
-            self.elements.append(element)
+            if self._repeated and not self.end:
+                self.end = self._repeated.accept(element)
+            if self._asked.selects:
+                self._candidates.append(element)
+            else:
+                self.elements.append(element)
+                yield element
+
+    def _select(self) -> Iterator[PageEvent]:
+        """Those elements alone that match the caller's words, best first."""
+        self.elements = best_matches(self._candidates, self._words)
+        for element in self.elements:
+            for event in (replace(element, text=""), Text(element.text)):
+                yield from self._show(self._page.write(event))
             yield element
+        if not self.elements:
+            self.problems.append(f"Nothing on the page matches {self._words!r}.")

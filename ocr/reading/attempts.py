@@ -24,7 +24,7 @@ from ocr.types import (
 
 
 @dataclass(frozen=True)
-class Rung:
+class Fallback:
     """What is changed of the decoding that was asked for when a page is read again."""
 
     ngram_ban: tuple[int, int]  # n and window, both in tokens
@@ -32,7 +32,7 @@ class Rung:
 
     def change(self, decoding: Decoding, page: PageInput) -> Decoding:
         """The decoding of this attempt."""
-        temperature = max(decoding.temperature or page.prompt.temperature, self.temperature)
+        temperature = max(decoding.sampling(page.prompt).temperature, self.temperature)
         return replace(decoding, ngram_ban=self.ngram_ban, temperature=temperature)
 
 
@@ -41,8 +41,8 @@ class Rung:
 _N = 20
 BAN = (_N, MAX_PERIOD + _N)
 
-LADDER: Sequence[Rung] = (Rung(BAN), Rung(BAN, temperature=0.3))
-"""How a page that ends in repetition is read again, rung by rung while it does, its deadline not used up.
+FALLBACKS: Sequence[Fallback] = (Fallback(BAN), Fallback(BAN, temperature=0.3))
+"""How a page that ends in repetition is read again, one fallback after the other, as long as time is left.
 
 | attempt | decoding |
 |---|---|
@@ -51,9 +51,9 @@ LADDER: Sequence[Rung] = (Rung(BAN), Rung(BAN, temperature=0.3))
 | 3 | the same, drawn at temperature 0.3, or the caller's or prompt's own where that is higher |
 
 The ban comes first: the text up to the loop stays what the model thinks likeliest. It cannot help where the tokens
-differ (an element whose box drifts), so chance comes next. A smaller preset is no rung: it would read everything worse
-for the sake of one loop, and a small page looks the same in it. Only repetition is read again. A page that was too
-long, too slow or no longer wanted would be so again, and an error comes of what every attempt shares.
+differ (an element whose box drifts), so chance comes next. A smaller preset is none of them: it would read everything
+worse for the sake of one loop, and a small page looks the same in it. Only repetition is read again. A page that was
+too long, too slow or no longer wanted would be so again, and an error comes of what every attempt shares.
 """
 
 
@@ -88,15 +88,23 @@ class PageReading:
 
     def __init__(self, request: Request, number: int, image: Image.Image, decoding: Decoding) -> None:
         self.number = number
-        self.input = PageInput(image, request.asked, request.words, request.view)
         self.is_over = False  # whether its PageResult has come
+        self._image = image
         self._request = request
         self._decoding = decoding
         self._attempts: list[Attempt] = []
-        self._rung = 0  # how many of the ladder's rungs it has climbed
+        self._fallbacks = 0  # how many of them were taken
         self._retries = 0
         self._started = time.monotonic()
         self._first_token = 0.0  # s
+
+    @property
+    def input(self) -> PageInput:
+        """The page as an engine takes it. Made anew each time: kept, the two would hold each other and the image."""
+        asked = self._request
+        return PageInput(
+            self._image, asked.asked, asked.words, asked.preset, stop=lambda: self._attempts[-1].answer.end
+        )
 
     @property
     def is_being_read(self) -> bool:
@@ -104,7 +112,7 @@ class PageReading:
         return not self._attempts[-1].is_over
 
     def begin(self) -> Iterator[Retry]:
-        """A new attempt; said to the caller where text of an earlier one has come."""
+        """Begin an attempt, and say so where text of an earlier one has come. Has no effect until it is iterated."""
         if self._attempts and self._attempts[-1].completion_tokens:
             self._retries += 1
             yield Retry(self.number, self._attempts[-1].finish)
@@ -112,27 +120,29 @@ class PageReading:
 
     def decoding(self) -> Decoding:
         """How the next attempt is decoded, in the time that is left of the page's."""
-        asked = replace(self._decoding, seed=self._decoding.seed + self._rung, deadline_s=self._seconds_left())
-        return LADDER[self._rung - 1].change(asked, self.input) if self._rung else asked
+        asked = replace(self._decoding, seed=self._decoding.seed + self._fallbacks, deadline_s=self._seconds_left())
+        return FALLBACKS[self._fallbacks - 1].change(asked, self.input) if self._fallbacks else asked
 
     def _seconds_left(self) -> float | None:
         limit = self._decoding.deadline_s
         return None if limit is None else limit - sum(attempt.seconds for attempt in self._attempts)
 
-    def hear(self, news: Prepared | Piece) -> Iterator[PageEvent]:
-        """What the engine's next word on this page makes certain; the PageResult if it was the last."""
+    def receive(self, output: Prepared | Piece) -> Iterator[PageEvent]:
+        """What the engine's next output on this page makes certain; the PageResult if it was the last."""
         attempt = self._attempts[-1]
-        if isinstance(news, Prepared):
-            attempt.prompt_tokens, attempt.image_tokens = news.prompt_tokens, news.image_tokens
-            attempt.answer = StreamedAnswer(self._request, self.number, self.input.image.size, news.extent)
+        if isinstance(output, Prepared):
+            attempt.prompt_tokens, attempt.image_tokens = output.prompt_tokens, output.image_tokens
+            attempt.answer = StreamedAnswer(self._request, self.number, self._image.size, output.extent)
             return
         self._first_token = self._first_token or time.monotonic() - self._started
-        attempt.completion_tokens, attempt.seconds = news.tokens, news.seconds
-        yield from attempt.answer.feed(news.text)
-        if news.finish is not None:
-            attempt.finish = news.finish
+        attempt.completion_tokens, attempt.seconds = output.tokens, output.seconds
+        yield from attempt.answer.feed(output.text)
+        if output.finish is not None:
+            attempt.finish = output.finish
             yield from self._end_attempt()
-            if not self._climbs(news.finish):
+            if self._is_read_again():
+                self._fallbacks += 1
+            else:
                 yield from self._conclude()
 
     def break_off(self, error: str, *, is_last: bool) -> Iterator[PageEvent]:
@@ -148,13 +158,10 @@ class PageReading:
         self._attempts[-1].is_over = True
         yield from self._attempts[-1].answer.close()
 
-    def _climbs(self, finish: FinishReason) -> bool:
-        """Whether the page is to be read again, one rung higher."""
+    def _is_read_again(self) -> bool:
         left = self._seconds_left()
-        if finish is not FinishReason.REPETITION or self._rung == len(LADDER) or (left is not None and left <= 0):
-            return False
-        self._rung += 1
-        return True
+        has_repeated = self._attempts[-1].finish is FinishReason.REPETITION
+        return has_repeated and self._fallbacks < len(FALLBACKS) and (left is None or left > 0)
 
     def _conclude(self) -> Iterator[PageEvent]:
         best, last = max(self._attempts, key=Attempt.worth), self._attempts[-1]
@@ -164,8 +171,8 @@ class PageReading:
         self.is_over = True
         yield PageResult(
             page=self.number,
-            width=self.input.image.width,
-            height=self.input.image.height,
+            width=self._image.width,
+            height=self._image.height,
             model=self._request.model,
             text=best.answer.raw,
             markdown=best.answer.markdown,

@@ -49,9 +49,9 @@ class Reader:
     def engine(self, model: str) -> Engine:
         """A model's engine, loaded when it is first asked for. Raises SetupError where its weights are not whole."""
         if model not in self._engines:
-            folder = self.settings.checkpoints / model
+            folder, card = self.settings.checkpoints / model, MODELS[model]
             _check_weights(model, folder)
-            self._engines[model] = importlib.import_module(MODELS[model].engine).load(folder, self.settings)
+            self._engines[model] = importlib.import_module(card.engine).load(folder, card, self.settings)
         return self._engines[model]
 
     def read(
@@ -66,7 +66,7 @@ class Reader:
         """
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
-        size = batch or self.settings.batch or engine.room(request.view, decoding)
+        size = batch or self.settings.batch or engine.capacity(request.preset, decoding)
         log.debug("Reading %d page(s) together.", size)
         yield from read_pages(engine, request, pages, decoding, size)
 
@@ -108,7 +108,7 @@ def _read_batches(
 ) -> Generator[Tagged]:
     """The events of the pages, those of a batch mixed; a batch is taken when the one before is over.
 
-    No engine is asked about a page that is blank or that there is none of.
+    No engine is asked about a page that is blank, or that could not be drawn.
     """
     coming = enumerate(pages)
     while taken := list(islice(coming, batch)):
@@ -140,7 +140,7 @@ def _read_batch(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Ta
 
 
 def _attempt(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
-    """Read pages together once. What fails for one page alone is the end of it; for several, nobody's yet."""
+    """Read pages together once. A failure ends a page that was read alone; of several, each is then read alone."""
     for index, page in pages.items():
         yield from _tagged(index, page.begin())
     try:
@@ -154,9 +154,9 @@ def _attempt(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagge
 
 def _decode(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
     indices, readings = list(pages), list(pages.values())
-    with closing(engine.read([page.input for page in readings], readings[0].decoding())) as news:
-        for event in news:
-            yield from _tagged(indices[event.page], readings[event.page].hear(event))
+    with closing(engine.read([page.input for page in readings], readings[0].decoding())) as outputs:
+        for output in outputs:
+            yield from _tagged(indices[output.page], readings[output.page].receive(output))
     for page in readings:
         if page.is_being_read:
             raise ModelError(f"The model stopped in the middle of page {page.number} without a reason.")

@@ -1,10 +1,12 @@
 """What a caller wants of a document, checked against the tables. Knows no file and no engine."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ocr.errors import InputError, choices
-from ocr.models.catalog import DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS, TASKS_WITH_REFERENCE
-from ocr.types import Prompt, Resolution
+from ocr.models.catalog import MODELS
+from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
+from ocr.types import Prompt
 
 
 @dataclass(frozen=True)
@@ -14,22 +16,20 @@ class Request:
     model: str
     task: str = MARKDOWN
     reference_text: str = ""
-    resolution: str = DEFAULT_RESOLUTION
+    resolution: str = DEFAULT_PRESET
     prompt: str = ""
 
     def __post_init__(self) -> None:
         for name, value, table in (
             ("model", self.model, MODELS),
             ("task_type", self.task, TASKS),
-            ("resolution_size", self.resolution, RESOLUTIONS),
+            ("resolution_size", self.resolution, PRESETS),
         ):
             if value not in table:
                 raise InputError(f"{name} is {value!r}; it must be one of: {choices(table)}.")
         model = MODELS[self.model]
-        if self.resolution not in model.resolutions:
-            raise InputError(
-                f"{self.model} takes no {self.resolution!r}; its presets are: {choices(model.resolutions)}."
-            )
+        if self.resolution not in model.presets:
+            raise InputError(f"{self.model} takes no {self.resolution!r}; its presets are: {choices(model.presets)}.")
         if self.prompt.strip() and not model.own_prompt:
             raise InputError(f"{self.model} takes no prompt; its tasks are: {choices(model.tasks)}.")
         if not self.prompt.strip() and self.task not in model.tasks:
@@ -53,9 +53,9 @@ class Request:
         return model.own_prompt if self.prompt.strip() and model.own_prompt else model.tasks[self.task]
 
     @property
-    def view(self) -> Resolution:
-        """How the model looks at a page under the preset that was asked for."""
-        return MODELS[self.model].resolutions[self.resolution]
+    def preset(self) -> Any:
+        """How the model looks at a page under the preset that was asked for; its own processor knows what it means."""
+        return MODELS[self.model].presets[self.resolution]
 
     @property
     def words(self) -> str:

@@ -20,7 +20,8 @@ from ocr.faces.cli.batch import Batch, Job, JsonLines, Outcome, Sink, Text
 from ocr.faces.cli.doctor import State, examine, weights_of
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
 from ocr.faces.cli.sources import STDIN, Source, find, printable
-from ocr.models.catalog import AUTO, DEFAULT_RESOLUTION, MARKDOWN, MODELS, RESOLUTIONS, TASKS, TASKS_WITH_REFERENCE
+from ocr.models.catalog import AUTO, MODELS
+from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import FORMATS, Folder, check_writable
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
@@ -148,7 +149,7 @@ def _add_request(group: argparse._ArgumentGroup) -> None:
 
     choice("--model", (AUTO, *MODELS), AUTO)
     choice("--task", TASKS, MARKDOWN)
-    choice("--resolution", tuple(RESOLUTIONS), DEFAULT_RESOLUTION, "how closely the model looks: ")
+    choice("--resolution", PRESETS, DEFAULT_PRESET, "how closely the model looks: ")
     needed = "; ".join(f"{task}: {words}" for task, words in TASKS_WITH_REFERENCE.items())
     group.add_argument("--reference", default="", metavar="TEXT", help=needed)
     group.add_argument("--prompt", default="", metavar="TEXT", help="your own instruction in place of the task's")

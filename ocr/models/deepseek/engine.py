@@ -1,45 +1,40 @@
-"""The DeepSeek-OCR engine: its config, pixels, prompt and features on transformers' own classes. Knows no files of
-the user's, no layout, HTTP or Cog; runs no code from a checkpoint."""
+"""The DeepSeek-OCR engine: its config and its features on transformers' own classes. Knows no files of the user's, no
+layout, HTTP or Cog; runs no code from a checkpoint."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from einops import rearrange
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 
-from ocr.decoding.loop import merged_embeddings
-from ocr.decoding.rules import NgramBan, TokenRule
+from ocr.decoding.sequence import FirstPass, in_order
+from ocr.engines.checkpoint import load_tokenizer, read_json, token_id
 from ocr.engines.hardware import choose_hardware
-from ocr.engines.loading import load_model, load_tokenizer, read_json, token_id
-from ocr.engines.native import PageEngine, Ready
-from ocr.engines.prompts import fill
-from ocr.errors import InputError, SetupError
-from ocr.models.deepseek.views import MAX_TILES, Pixels, Views, square_views
+from ocr.engines.loading import load_model
+from ocr.engines.native import NativeEngine, Network
+from ocr.errors import SetupError
+from ocr.models.card import Card
+from ocr.models.deepseek.card import IMAGE
+from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
+from ocr.models.deepseek.views import Pixels
 from ocr.settings import Settings
-from ocr.types import PageInput, Prompt, Resolution
-
-FEATURE = 16 * 4  # px per side that one feature covers: SAM's patches of 16, downsampled 4 times
-EXTENT = (999.0, 999.0)  # boxes run from 0 to 999 over each side of the page
-NGRAM, WINDOW, WHITELIST = 30, 90, ("<td>", "</td>")  # the makers' vLLM recipe; empty table cells may repeat
-BOS, EOS, IMAGE = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<image>"
 
 
-def load(folder: Path, settings: Settings) -> "DeepSeekOCR":
+def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
     hardware = choose_hardware(settings)
     tokenizer = load_tokenizer(folder)
     config = model_config(read_json(folder / "config.json"), token_id(tokenizer, IMAGE))
+    processor = DeepSeekProcessor(tokenizer, config.text_config.max_position_embeddings, card)
     # SAM's relative positions are a bias on the attention, which flash attention has no input for.
     vision = "eager" if hardware.attention == "eager" else "sdpa"
     attention = {"": vision, "vision_config": vision, "text_config": hardware.attention}
     model = load_model(UnlimitedOcrForConditionalGeneration, folder, config, hardware, attention)
-    return DeepSeekOCR(model, tokenizer)
+    return NativeEngine(processor, DeepSeekNetwork(model))
 
 
 _TEXT_FIELDS = (
@@ -118,20 +113,6 @@ def _vision_config(width: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def image_token_count(views: Views) -> int:
-    """How many `<image>` tokens stand for these views in the prompt.
-
-    A grid of h rows by w features has a newline feature at the end of each row; one separator closes the whole.
-    """
-    count = _grid_tokens(len(views.whole)) + 1
-    return count + (_grid_tokens(len(views.tiles[0]), views.rows, views.columns) if views.tiles else 0)
-
-
-def _grid_tokens(side: int, rows: int = 1, columns: int = 1) -> int:
-    """Of rows by columns square views with sides of so many px, stitched into one grid of features."""
-    return rows * side // FEATURE * (columns * side // FEATURE + 1)
-
-
 def normalise(pixels: Sequence[Pixels]) -> Tensor:
     """Square views (side, side, 3) from 0..255 to -1..1, as (views, 3, side, side) in float32."""
     levels = torch.from_numpy(np.stack(pixels)).float()
@@ -139,56 +120,15 @@ def normalise(pixels: Sequence[Pixels]) -> Tensor:
     return normalised.contiguous()
 
 
-@dataclass(frozen=True)
-class _Page(Ready):
-    """One page ready to run."""
+class DeepSeekNetwork(Network[Page]):
+    """The vision encoders and the language model."""
 
-    views: Views
-
-
-class DeepSeekOCR(PageEngine[_Page]):
-    """A loaded DeepSeek-OCR model; an `ocr.types.Engine`."""
-
-    def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
-        super().__init__(model, tokenizer)
-        self.reserved = tuple(token.content for token in tokenizer.get_added_tokens_decoder().values())
-        self._bos, self._image = token_id(tokenizer, BOS), token_id(tokenizer, IMAGE)
-        self._eos = token_id(tokenizer, EOS)
-        self._whitelist = [token_id(tokenizer, token) for token in WHITELIST]
-
-    def check(self, prompt: Prompt, text: str) -> None:
-        """Raise InputError for words that one of the model's special tokens stands in."""
-        fill(prompt, text, self.reserved)
-
-    def prepare(self, page: PageInput) -> _Page:
-        """A page's views and prompt. Raises InputError for words that the model's special tokens stand in."""
-        views = square_views(page.image, page.resolution)
-        count = image_token_count(views)
-        ids = tuple(self._prompt_ids(fill(page.prompt, page.text, self.reserved), count))
-        if len(ids) >= self.context:
-            raise InputError(
-                f"The prompt has {len(ids)} tokens, {count} of them the image's; this model takes fewer than "
-                f"{self.context} together with its answer. Shorten the text."
-            )
-        return _Page(ids, count, EXTENT, views)
-
-    def _prompt_ids(self, prompt: str, image_tokens: int) -> Iterator[int]:
-        """[BOS], the tokens before <image>, the image's, the tokens after: verbatim, with no roles or spaces added."""
-        before, after = (self.tokenizer.encode(part, add_special_tokens=False).ids for part in prompt.split(IMAGE))
-        yield self._bos
-        yield from before
-        yield from [self._image] * image_tokens
-        yield from after
-
-    def embed(self, page: _Page) -> Tensor:
-        """The prompt's embeddings with the image's features in their places, (tokens, hidden)."""
+    def first_pass(self, page: Page) -> FirstPass:
+        """A page's prompt with the image's features in their places."""
         views = page.views
         tiles = normalise(views.tiles) if views.tiles else None
-        return self.merge(page.ids, self.image_features(normalise([views.whole]), tiles, views.rows))
-
-    def merge(self, ids: Sequence[int], features: Tensor) -> Tensor:
-        """The embeddings of these ids, (tokens, hidden), with the features (image tokens, hidden) at each <image>."""
-        return merged_embeddings(self.model, ids, features, self._image)
+        features = self.image_features(normalise([views.whole]), tiles, views.rows)
+        return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
 
     @torch.inference_mode()
     def image_features(self, whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:
@@ -222,21 +162,3 @@ class DeepSeekOCR(PageEngine[_Page]):
         """A grid of features (h, w, hidden) as rows that each end with the newline feature, (h * (w + 1), hidden)."""
         newline = self.model.model.image_newline.expand(len(grid), 1, -1)
         return torch.cat([grid, newline], dim=1).flatten(0, 1)
-
-    def most_image_tokens(self, resolution: Resolution) -> int:
-        """How many tokens an image can take at this preset: most where the tiles are one column, full of row ends."""
-        whole = _grid_tokens(resolution.base) + 1
-        return whole + (_grid_tokens(resolution.tile, rows=MAX_TILES) if resolution.tiled else 0)
-
-    def end_ids(self) -> Sequence[int]:
-        """The end-of-sentence token."""
-        return (self._eos,)
-
-    def own_rules(self, page: _Page) -> list[TokenRule]:
-        """The makers' n-gram ban."""
-        return [NgramBan(NGRAM, WINDOW, self._whitelist)]
-
-    def decode_ids(self, ids: Sequence[int]) -> str:
-        """Ids to text; the marks are part of the answer."""
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=False)
-        return text

@@ -6,10 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ocr.types import Resolution
-
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
+
+
+@dataclass(frozen=True)
+class SquareViews:
+    """A preset of DeepSeek-OCR's kind: which squares it sees of a page."""
+
+    base: int  # px, side of the view of the whole page
+    tile: int | None = None  # px, side of one crop of a page that is larger; None: no crops
+    padded: bool = True  # whether the view of the whole page keeps its aspect on a grey square, or is stretched to it
 
 
 @dataclass(frozen=True)
@@ -22,20 +29,20 @@ class Views:
     rows: int = 1
 
 
-def square_views(page: Image.Image, resolution: Resolution) -> Views:
+def square_views(page: Image.Image, preset: SquareViews) -> Views:
     """The views of an RGB page for a preset, equal to the reference's pixel by pixel.
 
     Source: `infer()` in the hub's modeling_deepseekocr.py; Pillow's bicubic filter throughout.
     """
-    size = (resolution.base, resolution.base)
-    if resolution.padded:
+    size = (preset.base, preset.base)
+    if preset.padded:
         whole = ImageOps.pad(page, size, method=Image.Resampling.BICUBIC, color=GREY)
     else:
         whole = page.resize(size, Image.Resampling.BICUBIC)
-    if not resolution.tiled or max(page.size) <= resolution.tile:
+    if preset.tile is None or max(page.size) <= preset.tile:
         return Views(np.asarray(whole))
-    columns, rows = tile_grid(*page.size, tile=resolution.tile)
-    return Views(np.asarray(whole), _tiles(page, resolution.tile, columns, rows), columns, rows)
+    columns, rows = tile_grid(*page.size, tile=preset.tile)
+    return Views(np.asarray(whole), _tiles(page, preset.tile, columns, rows), columns, rows)
 
 
 MIN_TILES, MAX_TILES = 2, 9  # the hub's own bounds

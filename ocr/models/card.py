@@ -1,0 +1,23 @@
+"""What is known of a model without loading it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ocr.decoding.rules import NgramLimit
+from ocr.types import Prompt
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model: which engine runs it, what it is asked for each task it was trained on, how its answer is decoded."""
+
+    engine: str  # the module that has load(folder, card, settings) -> Engine
+    tasks: Mapping[str, Prompt]
+    own_prompt: Prompt | None  # the frame around a prompt of the user's own; None: it knows its tasks alone
+    presets: Mapping[str, Any]  # those that it takes; what a row means is known to its own processor alone
+    end_tokens: tuple[str, ...]  # each ends an answer; those that a checkpoint's tokenizer lacks are passed over
+    ngram_limit: NgramLimit | None = None
+    repeats_elements: bool = False  # whether it is known to write the same element for ever, its box drifting
+    licence: str = ""  # of the weights
+    languages: str = ""  # as its makers say

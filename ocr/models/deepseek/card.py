@@ -1,0 +1,62 @@
+"""What is known of DeepSeek-OCR and of the embedded model of its kind without loading them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ocr.decoding.rules import NgramLimit
+from ocr.models.card import Card
+from ocr.models.deepseek.views import SquareViews
+from ocr.models.tasks import (
+    BASE,
+    DESCRIBE,
+    FREE_OCR,
+    GUNDAM,
+    LARGE,
+    LOCATE,
+    MARKDOWN,
+    OCR_WITH_BOXES,
+    PARSE_FIGURE,
+    SMALL,
+    TINY,
+)
+from ocr.types import Prompt
+
+BOS, EOS, IMAGE = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<image>"
+
+# The wording is the training contract: edit only with a new checkpoint.
+_TASKS: Mapping[str, Prompt] = {
+    MARKDOWN: Prompt("<image>\n<|grounding|>Convert the document to markdown.", dialect="grounded"),
+    FREE_OCR: Prompt("<image>\nFree OCR."),
+    PARSE_FIGURE: Prompt("<image>\nParse the figure."),
+    LOCATE: Prompt("<image>\nLocate <|ref|>{text}<|/ref|> in the image.", dialect="grounded", lists_boxes=True),
+    OCR_WITH_BOXES: Prompt("<image>\n<|grounding|>OCR this image.", dialect="grounded"),
+    DESCRIBE: Prompt("<image>\nDescribe this image in detail."),
+}
+
+_PRESETS: Mapping[str, SquareViews] = {
+    GUNDAM: SquareViews(base=1024, tile=640),
+    TINY: SquareViews(base=512, padded=False),
+    SMALL: SquareViews(base=640, padded=False),
+    BASE: SquareViews(base=1024),
+    LARGE: SquareViews(base=1280),
+}
+
+DEEPSEEK_OCR = Card(
+    engine="ocr.models.deepseek.engine",
+    tasks=_TASKS,
+    own_prompt=Prompt("<image>\n{text}", dialect="grounded"),
+    presets=_PRESETS,
+    end_tokens=(EOS,),
+    ngram_limit=NgramLimit(n=30, window=90, whitelist=("<td>", "</td>")),  # the makers' vLLM recipe
+    licence="MIT",
+    languages="about 100, Chinese and English above all",
+)
+
+# It has seen pages in one square of 640 px and nothing else: no page needs tiles to be looked at as closely as it can.
+DEEPSEEK_OCR_TINY = replace(
+    DEEPSEEK_OCR,
+    tasks={task: _TASKS[task] for task in (MARKDOWN, FREE_OCR, LOCATE, OCR_WITH_BOXES)},
+    own_prompt=None,
+    presets={GUNDAM: _PRESETS[SMALL], SMALL: _PRESETS[SMALL]},
+    languages="plain Latin letters, large print",
+)

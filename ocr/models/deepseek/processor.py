@@ -1,0 +1,68 @@
+"""What DeepSeek-OCR sees of a page: square views and a prompt. Knows no network and no torch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from ocr.engines.checkpoint import token_id
+from ocr.engines.processor import Processor, Ready
+from ocr.engines.prompts import fill
+from ocr.models.card import Card
+from ocr.models.deepseek.card import BOS, IMAGE
+from ocr.models.deepseek.views import MAX_TILES, SquareViews, Views, square_views
+from ocr.types import PageInput
+
+FEATURE = 16 * 4  # px per side that one feature covers: SAM's patches of 16, downsampled 4 times
+EXTENT = (999.0, 999.0)  # boxes run from 0 to 999 over each side of the page
+
+
+@dataclass(frozen=True)
+class Page(Ready):
+    """One page ready to run."""
+
+    views: Views
+
+
+class DeepSeekProcessor(Processor[Page]):
+    """Pages to square views and prompts."""
+
+    skip_special_tokens = False  # the marks are part of the answer
+
+    def __init__(self, tokenizer: Tokenizer, context: int, card: Card) -> None:
+        super().__init__(tokenizer, context, card.end_tokens, card.ngram_limit)
+        self._bos, self.image_token = token_id(tokenizer, BOS), token_id(tokenizer, IMAGE)
+
+    def prepare(self, page: PageInput) -> Page:
+        """A page's views and prompt. Raises InputError for words that the model's special tokens stand in."""
+        views = square_views(page.image, page.preset)
+        count = image_token_count(views)
+        ids = self._prompt_ids(fill(page.prompt, page.text, self.reserved), count)
+        return Page(self.checked(ids, count), count, EXTENT, views)
+
+    def _prompt_ids(self, prompt: str, image_tokens: int) -> Iterator[int]:
+        """[BOS], the tokens before <image>, the image's, the tokens after: verbatim, with no roles or spaces added."""
+        before, after = (self.tokenizer.encode(part, add_special_tokens=False).ids for part in prompt.split(IMAGE))
+        yield self._bos
+        yield from before
+        yield from [self.image_token] * image_tokens
+        yield from after
+
+    def most_image_tokens(self, preset: SquareViews) -> int:
+        """How many tokens an image can take at this preset: most where the tiles are one column, full of row ends."""
+        whole = _grid_tokens(preset.base) + 1
+        return whole + (_grid_tokens(preset.tile, rows=MAX_TILES) if preset.tile else 0)
+
+
+def image_token_count(views: Views) -> int:
+    """How many `<image>` tokens stand for these views in the prompt.
+
+    A grid of h rows by w features has a newline feature at the end of each row; one separator closes the whole.
+    """
+    count = _grid_tokens(len(views.whole)) + 1
+    return count + (_grid_tokens(len(views.tiles[0]), views.rows, views.columns) if views.tiles else 0)
+
+
+def _grid_tokens(side: int, rows: int = 1, columns: int = 1) -> int:
+    """Of rows by columns square views with sides of so many px, stitched into one grid of features."""
+    return rows * side // FEATURE * (columns * side // FEATURE + 1)

@@ -1,0 +1,100 @@
+"""What dots.ocr and dots.mocr see of a page: its size for them and a prompt. Knows no network and no torch."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image
+from tokenizers import Tokenizer
+
+from ocr.engines.checkpoint import check_fields, token_id
+from ocr.engines.patches import PatchRules, resized_size
+from ocr.engines.processor import Processor, Ready
+from ocr.engines.prompts import fill
+from ocr.models.card import Card
+from ocr.models.dots.card import FRAME, FRAME_TOKENS, IMAGE
+from ocr.models.dots.region import REGION, read_box, region
+from ocr.types import PageInput, Prompt
+
+
+def patch_rules(preprocessor: Mapping[str, Any], *, patch: int, merge: int) -> PatchRules:
+    """How pages become patches, from a checkpoint's preprocessor_config.json; `patch` and `merge` are the tower's.
+
+    Raises SetupError if values are missing or are not those that the tower was built for.
+    """
+    needed = ("patch_size", "merge_size", "min_pixels", "max_pixels", "image_mean", "image_std")
+    fixed = {"patch_size": patch, "merge_size": merge, "temporal_patch_size": 1}
+    check_fields("preprocessor_config.json", preprocessor, needed, fixed)
+    _, _, min_pixels, max_pixels, mean, std = (preprocessor[field] for field in needed)
+    return PatchRules(
+        patch,
+        merge,
+        min_pixels,
+        max_pixels,
+        tuple(mean),
+        tuple(std),
+        rescale=preprocessor.get("rescale_factor", 1 / 255),
+        resample=preprocessor.get("resample", Image.Resampling.BICUBIC),
+    )
+
+
+@dataclass(frozen=True)
+class Page(Ready):
+    """One page ready to run; the size that the model sees is the extent of its boxes too."""
+
+    image: Image.Image
+    size: tuple[int, int]  # px, width and height that the model sees
+    grid: tuple[int, int]  # patches: rows, columns
+
+
+class DotsProcessor(Processor[Page]):
+    """Pages to their size for the model, and prompts."""
+
+    skip_special_tokens = True
+
+    def __init__(self, tokenizer: Tokenizer, context: int, card: Card, rules: PatchRules) -> None:
+        super().__init__(tokenizer, context, card.end_tokens)
+        self.rules = rules
+        self.reserved += (FRAME.before_system, FRAME.after_system.strip())
+        for token in FRAME_TOKENS:
+            token_id(tokenizer, token)  # raises where the tokenizer would spell it out
+        self.image_token = token_id(tokenizer, IMAGE)
+
+    def check(self, prompt: Prompt, text: str) -> None:
+        """Raise InputError for words that hold one of the model's own tokens, or that are no box where one is asked."""
+        if REGION in prompt.template:
+            read_box(text)
+        else:
+            super().check(prompt, text)
+
+    def prepare(self, page: PageInput) -> Page:
+        """A page's size for the model and its prompt. Raises InputError for a page, text or box it cannot be given."""
+        size = resized_size(
+            *page.image.size,
+            multiple=self.rules.multiple,
+            min_pixels=self.rules.min_pixels,
+            max_pixels=self._most_pixels(page.preset),
+        )
+        count = size[0] * size[1] // self.rules.multiple**2
+        ids = self.checked(self._prompt_ids(page, size, count), count)
+        return Page(ids, count, size, page.image, size, (size[1] // self.rules.patch, size[0] // self.rules.patch))
+
+    def _most_pixels(self, preset: int | None) -> int:
+        return min(preset or self.rules.max_pixels, self.rules.max_pixels)
+
+    def most_image_tokens(self, preset: int | None) -> int:
+        """How many tokens an image can take at this preset."""
+        return self._most_pixels(preset) // self.rules.multiple**2
+
+    def _prompt_ids(self, page: PageInput, size: tuple[int, int], image_tokens: int) -> Iterator[int]:
+        text = FRAME.around(self._wording(page, size), page.prompt.system)
+        for token in self.tokenizer.encode(text, add_special_tokens=False).ids:
+            yield from [token] * (image_tokens if token == self.image_token else 1)
+
+    def _wording(self, page: PageInput, size: tuple[int, int]) -> str:
+        """The prompt with everything filled in that its template names."""
+        width, height = page.image.size
+        template = page.prompt.template.replace("{width}", str(width)).replace("{height}", str(height))
+        if REGION in template:
+            return template.replace(REGION, region(page.text, page.image.size, size))
+        return fill(replace(page.prompt, template=template), page.text, self.reserved)

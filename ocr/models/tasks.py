@@ -1,0 +1,37 @@
+"""What can be asked of models, and how closely they can be told to look: the names that callers use."""
+
+from collections.abc import Mapping
+
+MARKDOWN = "Convert to Markdown"
+FREE_OCR = "Free OCR"
+PARSE_FIGURE = "Parse Figure"
+LOCATE = "Locate Object by Reference"
+OCR_WITH_BOXES = "OCR with Boxes"
+DESCRIBE = "Describe Image"
+DETECT_LAYOUT = "Detect Layout"
+READ_REGION = "Read Region"
+PARSE_WEB_PAGE = "Parse Web Page"
+SPOT_TEXT = "Spot Scene Text"
+IMAGE_TO_SVG = "Image to SVG"
+
+# Tasks that mean nothing without the user's words, and what those words are.
+TASKS_WITH_REFERENCE: Mapping[str, str] = {
+    LOCATE: "what to locate on the page",
+    READ_REGION: "the box to read, as x1,y1,x2,y2 in pixels of the page",
+}
+TASKS = (
+    MARKDOWN,
+    FREE_OCR,
+    PARSE_FIGURE,
+    LOCATE,
+    OCR_WITH_BOXES,
+    DESCRIBE,
+    DETECT_LAYOUT,
+    READ_REGION,
+    PARSE_WEB_PAGE,
+    SPOT_TEXT,
+    IMAGE_TO_SVG,
+)
+
+GUNDAM, TINY, SMALL, BASE, LARGE = PRESETS = ("Gundam (Recommended)", "Tiny", "Small", "Base", "Large")
+DEFAULT_PRESET = GUNDAM

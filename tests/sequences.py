@@ -1,0 +1,56 @@
+"""Sequences as tests decode them: prompts and rules in, steps out."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ocr.decoding.loop import RunningBatch
+from ocr.decoding.rules import TokenRule
+from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.sampling import Sampler
+from ocr.decoding.sequence import FirstPass, in_order
+from ocr.decoding.sequence import Sequence as DecodedSequence
+from ocr.decoding.text import TextStream
+from ocr.types import FinishReason, Sampling
+from tests.checkpoints import byte_tokenizer
+
+GREEDY = Sampling()
+
+
+class Step(NamedTuple):
+    """One token of one sequence, with the reason if it was the last."""
+
+    row: int
+    token: int
+    finish: FinishReason | None
+
+
+def sequence(
+    prompt: Tensor | FirstPass, rules: Sequence[TokenRule], sampling: Sampling = GREEDY, seed: int = 0, **more: Any
+) -> DecodedSequence:
+    """A sequence that begins with embeddings (tokens, hidden), or with what else a first pass takes."""
+    first_pass = prompt if isinstance(prompt, FirstPass) else in_order(prompt)
+    text = TextStream(byte_tokenizer(), skip_special_tokens=False)
+    return DecodedSequence(first_pass, list(rules), Sampler(sampling, seed), text, **more)
+
+
+def decode(
+    model: Any, prompts: Sequence[Tensor | FirstPass], rules: Sequence[Sequence[TokenRule]], **sampling: Any
+) -> Iterator[Step]:
+    """Continue the prompts together, each until one of its rules ends it."""
+    batch = RunningBatch(PaddedRunner(model))
+    sequences = [sequence(prompt, its_rules, **sampling) for prompt, its_rules in zip(prompts, rules, strict=True)]
+    for each in sequences:
+        batch.add(each)
+    while not batch.is_empty:
+        for output in batch.step():
+            yield Step(sequences.index(output.sequence), output.sequence.tokens[-1], output.finish)
+
+
+def tokens(steps: Iterator[Step], rows: int = 1) -> list[list[int]]:
+    """The tokens of each row."""
+    found: list[list[int]] = [[] for _ in range(rows)]
+    for step in steps:
+        found[step.row].append(step.token)
+    return found
