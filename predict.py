@@ -10,7 +10,6 @@ from tempfile import gettempdir
 
 from cog import BasePredictor, CancelationException, ConcatenateIterator, Input, Path, streaming
 
-import weights
 from ocr.documents.document import open_document
 from ocr.errors import InputError
 from ocr.output.writers import WRITERS, metrics
@@ -18,6 +17,7 @@ from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import read_settings
 from ocr.types import Decoding, FinishReason, PageResult
+from ocr.weights.fetching import fetch
 
 
 class Predictor(BasePredictor):
@@ -29,7 +29,7 @@ class Predictor(BasePredictor):
         settings = read_settings()
         self.reader = Reader(settings)
         for model in settings.models:
-            weights.fetch(model, settings.checkpoints)
+            fetch(model, settings.checkpoints)
         for model in settings.models or [self.reader.resolve("auto")]:
             self.reader.engine(model)
 

@@ -14,13 +14,13 @@ import hypothesis
 import pytest
 import torch
 
-import weights
 from ocr.engines.native import NativeEngine
 from ocr.faces.cli.main import main
 from ocr.models.deepseek.card import DEEPSEEK_OCR
 from ocr.models.deepseek.engine import load
 from ocr.reading.reader import Reader
 from ocr.settings import Settings
+from ocr.weights import network, table
 from tests.checkpoints import write_deepseek
 from tests.commands import Answers, Run
 from tests.fetching import TINY, install_pget
@@ -84,7 +84,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     PATH is a folder of the test's own: pget is on it where a test puts it there.
     """
-    monkeypatch.setattr(weights, "RETRY_PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(network, "RETRY_PAUSES_S", (0.01, 0.01))
     monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", {})  # which it would ask the real hub for
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -100,7 +100,7 @@ def hub(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that serves the tiny checkpoint, the only one in the table."""
     with serving(Hub()) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": TINY})
+        monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": TINY})
         yield hub
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import weights
+from ocr.weights.fetching import fetch
+from ocr.weights.network import WeightsError
+from ocr.weights.table import Checkpoint, File
 from tests.hub import REPOSITORY, REVISION, SHARDS, Hub, checkpoint
-from weights import Checkpoint, File, WeightsError, fetch
 
-PROJECT = Path(weights.__file__).parent
+PROJECT = Path(__file__).resolve().parent.parent
 LARGE = SHARDS[0]
 TENTHS = [tenth / 10 for tenth in range(10)]
 TINY = Checkpoint(
@@ -68,11 +69,11 @@ DRIVER = """
     import sys
     sys.path.insert(0, {project!r})
     {before}
-    import weights
-    weights.RETRY_PAUSES_S = (0.01, 0.01)
-    weights.CHECKPOINTS = {{"tiny": weights.Checkpoint("tiny", "MIT", 100_000, {repository!r}, {revision!r},
-        tuple(weights.File(name) for name in {files!r}))}}
-    sys.exit(weights.main(sys.argv[1:]))
+    from ocr.weights import commands, network, table
+    network.RETRY_PAUSES_S = (0.01, 0.01)
+    table.CHECKPOINTS = {{"tiny": table.Checkpoint("tiny", "MIT", 100_000, {repository!r}, {revision!r},
+        tuple(table.File(name) for name in {files!r}))}}
+    sys.exit(commands.main(sys.argv[1:]))
 """
 
 

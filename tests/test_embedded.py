@@ -12,11 +12,11 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
-import weights
 from ocr.errors import InputError
 from ocr.faces.cli.main import main
 from ocr.faces.cog.local import LocalServer
 from ocr.faces.cog.schema import openapi
+from ocr.weights.whole import problems
 from predict import Predictor
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ each_page = pytest.mark.parametrize("image", PAGES, ids=lambda path: path.stem)
 
 def test_the_checkpoint_is_whole_and_small() -> None:
     folder = PROJECT / "checkpoints" / MODEL
-    assert weights.problems(folder) == []
+    assert problems(folder) == []
     assert sum(path.stat().st_size for path in folder.iterdir()) < 24_000_000
 
 

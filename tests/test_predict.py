@@ -11,7 +11,6 @@ import cog
 import pytest
 from PIL import Image
 
-import weights
 from ocr.documents.document import PDF_DPI
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, SetupError
@@ -210,7 +209,7 @@ def test_a_link_out_of_the_temporary_folder_is_refused(
 
 def test_setup_fetches_what_is_named_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fetched: list[str] = []
-    monkeypatch.setattr(weights, "fetch", lambda name, root: fetched.append(name))
+    monkeypatch.setattr("predict.fetch", lambda name, root: fetched.append(name))
     monkeypatch.setenv("OCR_CHECKPOINTS", str(tmp_path))
     with pytest.raises(SetupError, match="fetch deepseek-ocr"):
         Predictor().setup()

@@ -26,6 +26,7 @@ marked [archive] and [commands] are in test_weights_archive.py and test_weights_
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,10 +38,15 @@ from types import SimpleNamespace
 
 import pytest
 
-import weights
+from ocr.weights import download, table
+from ocr.weights.fetching import fetch
+from ocr.weights.files import size_text
+from ocr.weights.network import WeightsError
+from ocr.weights.status import default_root, missing_message
+from ocr.weights.table import CHECKPOINTS, Checkpoint
+from ocr.weights.whole import altered, problems
 from tests.fetching import LARGE, PROJECT, TENTHS, TINY, aside, closed_port, failure, install_pget, left, own, start
 from tests.hub import INDEX, REPOSITORY, REVISION, SHARDS, Fault, Hub
-from weights import CHECKPOINTS, Checkpoint, WeightsError, fetch, problems
 
 # ---- It works
 
@@ -53,7 +59,7 @@ def test_a_fetched_checkpoint_is_whole_and_pinned(hub: Hub, downloader: str, roo
     pins = json.loads((folder / "weights.lock").read_text())["files"]
     assert [pin["file"] for pin in pins] == list(hub.files)
     assert {(pin["source"], pin["revision"]) for pin in pins} == {(f"{hub.url}/{REPOSITORY}", REVISION)}
-    assert weights.altered(folder, lines.append) == []
+    assert altered(folder, lines.append) == []
     assert lines[0] == f"tiny: fetching from 127.0.0.1:{hub.port}" and lines.count(f"tiny: ready in {folder}") == 1
 
 
@@ -82,11 +88,11 @@ def test_what_is_whole_is_returned_without_network_or_writing(
 def test_a_slow_download_reports_how_far_it_is(
     hub: Hub, downloader: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "PROGRESS_EVERY_S", 0.05)
+    monkeypatch.setattr(download, "PROGRESS_EVERY_S", 0.05)
     hub.faults[LARGE] = Fault(slow_s=0.02)
     lines: list[str] = []
     fetch("tiny", root, report=lines.append)
-    total = weights._size_text(sum(map(len, hub.files.values())))
+    total = size_text(sum(map(len, hub.files.values())))
     assert any(f" of {total}, " in line and line.endswith("/s") for line in lines)
 
 
@@ -94,7 +100,7 @@ def test_a_plain_mirror_serves_pget_and_only_bytes_are_reported(
     hub: Hub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_huggingface_hub: None
 ) -> None:
     install_pget(tmp_path / "bin")
-    monkeypatch.setattr(weights, "PROGRESS_EVERY_S", 0.05)
+    monkeypatch.setattr(download, "PROGRESS_EVERY_S", 0.05)
     hub.speaks_hub = False
     hub.faults[LARGE] = Fault(slow_s=0.02)
     lines: list[str] = []
@@ -199,7 +205,7 @@ def test_what_the_table_knows_counts_more_than_what_the_hub_promises(
     hub: Hub, downloader: str, root: Path, monkeypatch: pytest.MonkeyPatch, known: dict[str, object]
 ) -> None:
     files = tuple(replace(file, **known) if file.name == LARGE else file for file in TINY.files)  # type: ignore[arg-type]
-    monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": replace(TINY, files=files)})
+    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, files=files)})
     assert f"{LARGE}: " in failure(root)
     assert LARGE not in aside(root) and not (root / "tiny").exists()
 
@@ -208,9 +214,9 @@ def test_another_model_is_refused_by_its_tensors(
     hub: Hub, downloader: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tensor_bytes = 2 * (40 * 500 + 500 + 20 * 500)
-    monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": replace(TINY, tensor_bytes=tensor_bytes + 2)})
+    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, tensor_bytes=tensor_bytes + 2)})
     assert f"another model: {tensor_bytes:,} bytes of tensors, tiny has {tensor_bytes + 2:,}" in failure(root)
-    monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": replace(TINY, tensor_bytes=tensor_bytes)})
+    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, tensor_bytes=tensor_bytes)})
     assert problems(fetch("tiny", root, report=lambda line: None)) == []
 
 
@@ -242,7 +248,7 @@ def test_without_a_network_it_fails_at_once_with_each_source_and_the_command(
 ) -> None:
     hub_port, archive_port = closed_port(), closed_port()
     row = replace(TINY, archive=f"http://127.0.0.1:{archive_port}/model.tar")
-    monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": row})
+    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": row})
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub_port}")
 
     def sleep(seconds: float) -> None:
@@ -261,9 +267,9 @@ def test_too_little_room_is_noticed_first_and_the_message_says_how_much_is_missi
     hub: Hub, downloader: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = sum(map(len, hub.files.values()))
-    monkeypatch.setattr(weights.shutil, "disk_usage", lambda path: SimpleNamespace(free=size - 30_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=size - 30_000))
     said = failure(root)
-    assert f"{weights._size_text(size)} to come" in said and "30.0 kB missing" in said and "OCR_CHECKPOINTS" in said
+    assert f"{size_text(size)} to come" in said and "30.0 kB missing" in said and "OCR_CHECKPOINTS" in said
     assert hub.gets("config.json") == 0 and left(root) == []
 
 
@@ -271,7 +277,7 @@ def test_without_a_hub_that_knows_the_sizes_the_tables_total_is_the_room_needed(
     hub: Hub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_huggingface_hub: None
 ) -> None:
     install_pget(tmp_path / "bin")
-    monkeypatch.setattr(weights.shutil, "disk_usage", lambda path: SimpleNamespace(free=TINY.total_bytes - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=TINY.total_bytes - 1))
     assert "100.0 kB to come" in failure(root) and left(root) == []
 
 
@@ -331,7 +337,7 @@ def test_the_users_own_checkpoint_that_is_not_whole_is_described(hub: Hub, root:
 
 
 def test_an_embedded_checkpoint_is_never_fetched(hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "CHECKPOINTS", {"small": Checkpoint("small", licence="MIT", total_bytes=1000)})
+    monkeypatch.setattr(table, "CHECKPOINTS", {"small": Checkpoint("small", licence="MIT", total_bytes=1000)})
     assert f"git checkout -- {root / 'small'}" in failure(root, "small") and hub.requests == []
 
 
@@ -393,7 +399,7 @@ def test_a_token_that_cannot_be_one_is_refused_without_repeating_it(
 def test_an_endpoint_that_is_no_web_address_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
-    monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": TINY})
+    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": TINY})
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     said = failure(root)
     assert "HF_ENDPOINT must be http(s)://HOST" in said and "secret" not in said
@@ -406,7 +412,7 @@ def test_importing_needs_the_standard_library_alone() -> None:
     code = f"import sys; known = set(sys.modules); sys.path.insert(0, {str(PROJECT)!r}); import weights"
     code += "; print(*set(sys.modules) - known)"
     run = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in run.stdout.split()} - {"weights"}
+    loaded = {name.partition(".")[0] for name in run.stdout.split()} - {"weights", "ocr"}
     assert loaded and loaded <= sys.stdlib_module_names
 
 
@@ -424,7 +430,7 @@ def test_the_table_names_only_data_files_and_pinned_revisions() -> None:
 
 
 def test_the_missing_message_says_the_command_and_the_size(tmp_path: Path) -> None:
-    said = weights.missing_message("deepseek-ocr", tmp_path)
+    said = missing_message("deepseek-ocr", tmp_path)
     assert f"`python weights.py fetch deepseek-ocr --root {tmp_path}`" in said and "6.7 GB" in said
-    assert "`python weights.py fetch deepseek-ocr`" in weights.missing_message("deepseek-ocr", weights.default_root())
-    assert "`git checkout -- " in weights.missing_message("deepseek-ocr-tiny", tmp_path)
+    assert "`python weights.py fetch deepseek-ocr`" in missing_message("deepseek-ocr", default_root())
+    assert "`git checkout -- " in missing_message("deepseek-ocr-tiny", tmp_path)

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-import weights
+from ocr.weights import table
+from ocr.weights.fetching import fetch
+from ocr.weights.whole import problems
 from tests.fetching import LARGE, TENTHS, TINY, failure, left
 from tests.hub import SHARDS, Fault, Hub, checkpoint
-from weights import fetch, problems
 
 
 def archive_row(hub: Hub, monkeypatch: pytest.MonkeyPatch, members: bytes) -> None:
     """The hub has nothing, and the archive these bytes."""
     hub.files, hub.archive = {}, members
-    monkeypatch.setattr(weights, "CHECKPOINTS", {"tiny": replace(TINY, archive=f"{hub.url}/archive.tar")})
+    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, archive=f"{hub.url}/archive.tar")})
 
 
 def tar(*members: tuple[str, bytes] | tarfile.TarInfo, end: bool = True) -> bytes:

@@ -7,10 +7,11 @@ from threading import Event
 
 import pytest
 
-import weights
+from ocr.weights.fetching import fetch
+from ocr.weights.status import default_root
+from ocr.weights.whole import altered, problems
 from tests.fetching import LARGE, PROJECT, closed_port, command, left, own, start
 from tests.hub import SHARDS, Fault, Hub
-from weights import fetch, problems
 
 
 def test_of_two_processes_one_fetches_and_one_waits(hub: Hub, downloader: str, root: Path) -> None:
@@ -42,7 +43,7 @@ def test_a_killed_download_is_no_checkpoint_and_the_next_start_makes_one(hub: Hu
     output, _ = following.communicate(timeout=60)
     assert following.returncode == 0 and f"tiny: ready in {root / 'tiny'}" in output
     assert left(root) == ["tiny"] and problems(root / "tiny") == []
-    assert weights.altered(root / "tiny", lambda line: None) == []
+    assert altered(root / "tiny", lambda line: None) == []
     assert hub.gets("config.json") == hub.gets(SHARDS[1]) == 1  # neither what was whole nor what was to come came twice
 
 
@@ -125,7 +126,7 @@ def test_a_fetch_that_fails_ends_with_1_and_the_reason(root: Path, monkeypatch: 
 
 
 def test_the_root_is_the_setting_or_the_folder_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert weights.default_root() == PROJECT / "checkpoints"
+    assert default_root() == PROJECT / "checkpoints"
     monkeypatch.setenv("OCR_CHECKPOINTS", str(tmp_path / "elsewhere"))
-    assert weights.default_root() == tmp_path / "elsewhere"
+    assert default_root() == tmp_path / "elsewhere"
     assert str(Path("elsewhere", "deepseek-ocr")) in command("list").stdout

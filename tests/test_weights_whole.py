@@ -1,4 +1,4 @@
-"""What `weights.problems` says of a folder: nothing of a whole one, a line per file of others, never an exception."""
+"""What `problems` says of a folder: nothing of a whole one, a line per file of others, never an exception."""
 
 import json
 import struct
@@ -10,9 +10,10 @@ import safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ocr.weights.headers import DTYPE_BITS
+from ocr.weights.whole import problems
 from tests.hub import INDEX, SHARDS, checkpoint
 from tests.hub import safetensors as safetensors_bytes
-from weights import DTYPE_BITS, problems
 
 SINGLE = safetensors_bytes({"embed.weight": ("BF16", [8, 6]), "norm.weight": ("BF16", [6]), "none": ("BF16", [0, 3])})
 HEADER_END = 8 + struct.unpack("<Q", SINGLE[:8])[0]

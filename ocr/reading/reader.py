@@ -8,7 +8,6 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-import weights
 from ocr.documents.blank import is_blank
 from ocr.documents.document import NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
@@ -17,6 +16,8 @@ from ocr.reading.attempts import PageReading
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
+from ocr.weights.status import missing_message
+from ocr.weights.whole import problems
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Reader:
             return model
         if model != AUTO:
             raise InputError(f"model is {model!r}; it must be one of: {choices((AUTO, *MODELS))}.")
-        present = (name for name in MODELS if not weights.problems(self.settings.checkpoints / name))
+        present = (name for name in MODELS if not problems(self.settings.checkpoints / name))
         return next(iter(self.settings.models or present), next(iter(MODELS)))
 
     def engine(self, model: str) -> Engine:
@@ -73,8 +74,8 @@ class Reader:
 
 def _check_weights(model: str, folder: Path) -> None:
     if not folder.exists():
-        raise SetupError(weights.missing_message(model, folder.parent))
-    if found := weights.problems(folder):
+        raise SetupError(missing_message(model, folder.parent))
+    if found := problems(folder):
         raise SetupError(f"The weights in {folder} are not whole: {found[0]}. Run: python weights.py fetch {model}")
 
 

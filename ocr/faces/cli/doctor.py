@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import weights
 from ocr.errors import SetupError
 from ocr.models.catalog import AUTO, MODELS
 from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
+from ocr.weights.whole import problems
 
 
 class State(StrEnum):
@@ -92,7 +92,7 @@ def weights_of(model: str, settings: Settings) -> tuple[str, str]:
     folder = settings.checkpoints / model
     if not folder.exists():
         return "absent", f"absent; `python weights.py fetch {model}` fetches them into {settings.checkpoints}"
-    if faults := weights.problems(folder):
+    if faults := problems(folder):
         return "broken", f"not whole: {faults[0]}; `python weights.py fetch {model}` mends them"
     return "ready", f"ready in {folder}"
 

@@ -1,0 +1,101 @@
+"""The command line of the weights: fetch, verify, list."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ocr.weights import table
+from ocr.weights.fetching import fetch
+from ocr.weights.files import bytes_in, size_text
+from ocr.weights.network import WeightsError
+from ocr.weights.status import default_root, missing_message
+from ocr.weights.whole import LOCK, altered, problems
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: 0 when all is well, 1 when something is not, 2 for wrong usage, 130 when interrupted."""
+    known = ", ".join(table.CHECKPOINTS)
+    parser = argparse.ArgumentParser(prog="weights.py", description="Fetch, verify and list checkpoints.")
+    parser.add_argument("command", choices=COMMANDS)
+    named = f"{known}, or the name of a folder of your own; verify and list take all by default"
+    parser.add_argument("models", nargs="*", metavar="MODEL", default=[], help=named)
+    parser.add_argument("--root", type=Path, default=default_root(), help="default: $OCR_CHECKPOINTS or checkpoints/")
+    given = parser.parse_intermixed_args(arguments)
+    for name in given.models:
+        if name not in table.CHECKPOINTS and not (given.root / name).is_dir():
+            parser.error(missing_message(name, given.root))
+    if given.command == "fetch" and not given.models:
+        parser.error(f"fetch needs a MODEL: {known}")
+    try:
+        return COMMANDS[given.command](given.models, given.root)
+    except KeyboardInterrupt:
+        print("Stopped. No half checkpoint is left; the next fetch keeps the files that are whole.", file=sys.stderr)
+        return 130
+
+
+def _fetch(names: Sequence[str], root: Path) -> int:
+    failed = 0
+    for name in names:
+        try:
+            fetch(name, root, report=_say)
+        except WeightsError as error:
+            print(error, file=sys.stderr)
+            failed = 1
+    return failed
+
+
+def _verify(names: Sequence[str], root: Path) -> int:
+    there = [name for name in names or _known(root) if os.path.lexists(root / name)]
+    for name in set(names) - set(there):
+        print(missing_message(name, root), file=sys.stderr)
+    if not there and not names:
+        print(f"Nothing to verify in {root}.", file=sys.stderr)
+    failed = len(there) < max(len(names), 1)
+    for name in there:
+        lines, pinned = problems(root / name), os.path.lexists(root / name / LOCK)
+        if not lines and pinned:
+            lines = altered(root / name, _say)
+        good = f"every sha256 is as in {LOCK}" if pinned else f"structurally whole; no {LOCK} to compare a sha256 with"
+        print("\n  ".join([f"{name}: {'not whole' if lines else good}", *lines]))
+        failed |= bool(lines)
+    return int(failed)
+
+
+def _list(names: Sequence[str], root: Path) -> int:
+    names = names or _known(root)
+    faults = {name: problems(root / name) if os.path.lexists(root / name) else None for name in names}
+    lines: list[tuple[str, ...]] = [("MODEL", "STATE", "KIND", "SIZE", "LICENCE", "FOLDER")]
+    lines += [_line(name, root, faults[name]) for name in names]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for name in names:
+        for fault in (faults[name] or [])[:1]:
+            print(f"{name} is broken: {fault}")
+    return 0
+
+
+def _line(name: str, root: Path, faults: Sequence[str] | None) -> tuple[str, ...]:
+    row, folder = table.CHECKPOINTS.get(name), root / name
+    own = not row or (row.repository and faults is not None and not os.path.lexists(folder / LOCK))
+    kind = "own" if own or not row else "pinned" if row.repository else "embedded"
+    state = "absent" if faults is None else "broken" if faults else "ready"
+    size = size_text(row.total_bytes if row and faults is None else bytes_in(folder))
+    licence = "-" if own or not row else row.licence
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return name, state, kind, size, licence, str(shown)
+
+
+def _known(root: Path) -> list[str]:
+    """The table's names and those of other folders in root, which are the user's own."""
+    folders = sorted(path.name for path in root.glob("[!.]*") if path.is_dir())
+    return list(dict.fromkeys([*table.CHECKPOINTS, *folders]))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # into a pipe too, as it happens
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str], Path], int]] = {"fetch": _fetch, "verify": _verify, "list": _list}

@@ -1,0 +1,160 @@
+"""A download on its way: what its source offers, what has come of it, whether that is whole; the lock that pins it."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ocr.weights.files import bytes_in, hash_of, read, size_of, size_text
+from ocr.weights.headers import tensor_sizes
+from ocr.weights.network import DISK_FULL, SourceFailed, WeightsError, one_line
+from ocr.weights.table import Checkpoint
+from ocr.weights.whole import LOCK, Report, problems
+
+PROGRESS_EVERY_S = 10.0
+
+
+class Arrival(NamedTuple):
+    """One file as its source describes it."""
+
+    name: str
+    url: str
+    size: int | None  # bytes
+    digest: str | None  # 64 hex digits: sha256; 40: the id that git gives the file, which the hub has for small ones
+
+
+class Offer(NamedTuple):
+    """What one source has."""
+
+    source: str  # address, for weights.lock
+    revision: str | None
+    files: Sequence[Arrival]
+
+
+class Job(NamedTuple):
+    """A checkpoint on its way."""
+
+    row: Checkpoint
+    folder: Path  # the download's own, renamed when it is whole
+    lock: int  # file descriptor; the lock lasts until the last process that has it ends
+    report: Report
+
+    def say(self, text: str) -> None:
+        self.report(f"{self.row.name}: {text}")
+
+
+def complete(job: Job, offer: Offer, download: Callable[[Sequence[Arrival]], None]) -> None:
+    """Download what the job's folder lacks of an offer, check all of it, pin it in weights.lock.
+
+    Raises SourceFailed after deleting all but the files known to be whole, and WeightsError for a full disk.
+    """
+    missing = _keep_whole(job.folder, offer.files)
+    _require_room(job, missing)
+    try:
+        with _progress(job, _total(offer.files)):
+            download(missing)
+        _pin(job, offer)
+    except (OSError, http.client.HTTPException, SourceFailed) as error:
+        _keep_whole(job.folder, offer.files)
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            size = size_text(job.row.total_bytes)
+            where = f"The disk of {job.folder.parent} filled up while {job.row.name} was written"
+            raise WeightsError(f"{where}: {size} in all. Free some room and start again.") from error
+        raise SourceFailed(one_line(error)) from error
+
+
+def _keep_whole(folder: Path, files: Sequence[Arrival]) -> list[Arrival]:
+    """The files still to come; everything in the folder that is not known to be whole is deleted."""
+    whole = {file.name for file in files if file.digest and _fault(folder, file) is None}
+    for path in folder.iterdir():
+        if path.name not in whole:
+            _delete(path)
+    return [file for file in files if file.name not in whole]
+
+
+def _delete(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _fault(folder: Path, file: Arrival) -> str | None:
+    """What is wrong with a file next to its source's description; None if nothing is."""
+    faults: dict[str, str] = {}
+    size = read(folder / file.name, size_of, faults)
+    if size is None:
+        return f"{file.name}: {faults[file.name]}"
+    if file.size not in (None, size):
+        return f"{file.name}: {size:,} bytes came, {file.size:,} were promised"
+    if file.digest is None:
+        return None
+    kind, prefix = ("sha1", b"blob %d\0" % size) if len(file.digest) == 40 else ("sha256", b"")
+    found = hash_of(folder / file.name, kind, prefix)
+    if found != file.digest:
+        return f"{file.name}: other bytes than promised: {kind} {found}, not {file.digest}"
+    return None
+
+
+def _total(files: Sequence[Arrival]) -> int | None:
+    sizes = [file.size for file in files if file.size is not None]
+    return sum(sizes) if len(sizes) == len(files) else None
+
+
+def _require_room(job: Job, missing: Sequence[Arrival]) -> None:
+    total = _total(missing)
+    needed = job.row.total_bytes if total is None else total
+    free = shutil.disk_usage(job.folder).free
+    if free < needed:
+        raise WeightsError(
+            f"No room for {job.row.name} in {job.folder.parent}: {size_text(needed)} to come, {size_text(free)} free,"
+            f" {size_text(needed - free)} missing. Free some, or set OCR_CHECKPOINTS to a folder on another disk."
+        )
+
+
+def _pin(job: Job, offer: Offer) -> None:
+    """Write weights.lock for a folder in which every file is whole. Raises SourceFailed with what is not."""
+    job.say("checking what came")
+    faults = [fault for file in offer.files if (fault := _fault(job.folder, file))] or problems(job.folder)
+    if faults:
+        raise SourceFailed("; ".join(faults))
+    found = sum(sum(tensor_sizes(path).values()) for path in job.folder.glob("*.safetensors"))
+    if job.row.tensor_bytes not in (None, found):
+        raise SourceFailed(f"another model: {found:,} bytes of tensors, {job.row.name} has {job.row.tensor_bytes:,}")
+    pins = []
+    for file in offer.files:
+        path = job.folder / file.name
+        sha256 = file.digest if file.digest and len(file.digest) == 64 else hash_of(path)
+        origin = {"source": offer.source, "revision": offer.revision}
+        pins.append({"file": file.name, "size": size_of(path), "sha256": sha256, **origin})
+    for path in job.folder.iterdir():
+        if path.name not in {file.name for file in offer.files}:
+            _delete(path)  # what a downloader keeps for itself
+    (job.folder / LOCK).write_text(json.dumps({"files": pins}, indent=1) + "\n", encoding="utf-8")
+    for path in job.folder.iterdir():
+        with path.open("rb") as written:
+            os.fsync(written.fileno())  # the rename that follows must not outlive a power cut that the data did not
+
+
+@contextlib.contextmanager
+def _progress(job: Job, total: int | None) -> Iterator[None]:
+    """Report how much is on disk every PROGRESS_EVERY_S seconds, whichever program writes it."""
+    done, started, before = threading.Event(), time.monotonic(), bytes_in(job.folder)
+
+    def watch() -> None:
+        while not done.wait(PROGRESS_EVERY_S):
+            here = bytes_in(job.folder)
+            share = f" of {size_text(total)}, {min(100 * here // total, 100)} %" if total else ""
+            rate = max(here - before, 0) / (time.monotonic() - started)
+            job.say(f"{size_text(here)}{share}, {size_text(rate)}/s")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

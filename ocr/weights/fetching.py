@@ -1,0 +1,103 @@
+"""Fetching a checkpoint whole or not at all, one process at a time, from the first source that has it."""
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ocr.weights import table
+from ocr.weights.archive import from_archive
+from ocr.weights.download import Job
+from ocr.weights.files import is_file_name
+from ocr.weights.hub import from_hub, hub_address
+from ocr.weights.network import SourceFailed, WeightsError
+from ocr.weights.status import missing_message
+from ocr.weights.whole import Report, problems
+
+
+def fetch(name: str, root: Path, *, report: Report = print) -> Path:
+    """The ready folder root/name, downloaded if it is not there; no network and no writing where it is whole.
+
+    Any structurally whole folder counts, the user's own checkpoint too. A second process waits for the first and finds
+    its work done. Raises WeightsError with what failed, source by source, and what mends it.
+    """
+    if not is_file_name(name) or name.startswith("."):
+        raise WeightsError(f"{name!r} cannot be a checkpoint: it must be the name of a folder in {root}.")
+    folder = root / name
+    faults = problems(folder)
+    if faults:
+        _mend(name, root, faults, report)
+    report(f"{name}: ready in {folder}")
+    return folder
+
+
+def _mend(name: str, root: Path, faults: Sequence[str], report: Report) -> None:
+    """Have a whole checkpoint where there is none, or raise WeightsError."""
+    row, folder = table.CHECKPOINTS.get(name), root / name
+    if row is None or row.repository is None:
+        if folder.is_dir():
+            raise WeightsError("\n  ".join([f"{folder} is not a whole checkpoint:", *faults]))
+        raise WeightsError(missing_message(name, root))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / f".{name}.lock", partial(report, f"{name}: another process fetches it; waiting")) as lock:
+            if problems(folder):
+                _download(Job(row, root / f".{name}.partial", lock, report), folder)
+    except OSError as error:
+        raise WeightsError(f"{name} cannot be put into {root}: {error}. Is that folder writable?") from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path, wait: Callable[[], None]) -> Iterator[int]:
+    """Hold a lock that the kernel gives back when this process ends, however it ends."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def _download(job: Job, target: Path) -> None:
+    """Try the sources in order and put the first whole result in place. Raises WeightsError if there is none."""
+    endpoint, token = hub_address()
+    sources = [(endpoint, partial(from_hub, job, endpoint, token))]
+    if job.row.archive:
+        sources.append((job.row.archive, partial(from_archive, job, job.row.archive)))
+    failures = []
+    job.folder.mkdir(exist_ok=True)
+    try:
+        for url, source in sources:
+            host = urlsplit(url).netloc
+            job.say(f"fetching from {host}")
+            try:
+                source()
+                return _put_in_place(job, target)
+            except SourceFailed as failure:
+                failures.append(f"{host}: {failure}")
+                job.say(failures[-1])
+    finally:
+        with contextlib.suppress(OSError):
+            job.folder.rmdir()  # succeeds only when empty: whole files stay for the next try
+    advice = missing_message(job.row.name, target.parent)
+    raise WeightsError("\n  ".join([f"{job.row.name} could not be fetched:", *failures, advice]))
+
+
+def _put_in_place(job: Job, target: Path) -> None:
+    """Give the finished folder its name; one that stands in the way is moved aside first."""
+    try:
+        job.folder.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        names = (target.with_name(f"{target.name}.broken-{n}") for n in itertools.count(1))
+        aside = next(path for path in names if not os.path.lexists(path))
+        target.rename(aside)
+        job.folder.rename(target)
+        job.say(f"what stood there was not whole; it is {aside} now, for you to delete")
