@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ocr.errors import SetupError
 from ocr.weights.fetching import fetch
-from ocr.weights.network import WeightsError
 from ocr.weights.table import Checkpoint, File
 from tests.hub import REPOSITORY, REVISION, SHARDS, Hub, checkpoint
 
@@ -35,7 +35,7 @@ def install_pget(folder: Path) -> None:
 
 def failure(root: Path, name: str = "tiny") -> str:
     """What a fetch that must fail says."""
-    with pytest.raises(WeightsError) as caught:
+    with pytest.raises(SetupError) as caught:
         fetch(name, root, report=lambda line: None)
     return str(caught.value)
 

@@ -38,10 +38,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from ocr.errors import SetupError
 from ocr.weights import download, table
 from ocr.weights.fetching import fetch
 from ocr.weights.files import size_text
-from ocr.weights.network import WeightsError
 from ocr.weights.status import default_root, missing_message
 from ocr.weights.table import CHECKPOINTS, Checkpoint
 from ocr.weights.whole import altered, problems
@@ -377,7 +377,7 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(
     monkeypatch.setenv("HF_TOKEN", " hf_wordOfHonour\n")
     hub.faults[LARGE] = Fault(status=500)
     lines: list[str] = []
-    with pytest.raises(WeightsError) as caught:
+    with pytest.raises(SetupError) as caught:
         fetch("tiny", root, report=lines.append)
     assert "pget cannot send HF_TOKEN, so huggingface_hub downloads" in "\n".join(lines)
     assert not (tmp_path / "bin" / "calls").exists()
@@ -408,12 +408,12 @@ def test_an_endpoint_that_is_no_web_address_is_refused(
 # ---- What it is made of
 
 
-def test_importing_needs_the_standard_library_alone() -> None:
+def test_importing_needs_the_standard_library_and_the_errors_alone() -> None:
     code = f"import sys; known = set(sys.modules); sys.path.insert(0, {str(PROJECT)!r}); import weights"
     code += "; print(*set(sys.modules) - known)"
     run = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in run.stdout.split()} - {"weights", "ocr"}
-    assert loaded and loaded <= sys.stdlib_module_names
+    ours = {name for name in run.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert {name for name in ours if not name.startswith("ocr.weights")} == {"weights", "ocr", "ocr.errors"}
 
 
 def test_the_table_names_only_data_files_and_pinned_revisions() -> None:

@@ -1,6 +1,8 @@
 """Processes and the command line: two at once, killed ones, interrupted ones, and what a user types."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
@@ -78,6 +80,12 @@ def release(hub: Hub) -> None:
 def test_wrong_usage_ends_with_2_and_says_what_is_right(root: Path, arguments: Sequence[str], reason: str) -> None:
     run = command(*arguments, "--root", root)
     assert run.returncode == 2 and reason in run.stderr and "Traceback" not in run.stderr and run.stdout == ""
+
+
+def test_it_runs_where_nothing_is_installed(root: Path) -> None:
+    line = [sys.executable, "-S", str(PROJECT / "weights.py"), "list", "--root", str(root)]
+    run = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "") and "dots.mocr" in run.stdout
 
 
 def test_list_shows_the_table_and_the_users_own_folders(root: Path) -> None:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ocr.errors import SetupError
 from ocr.weights import table
 from ocr.weights.fetching import fetch
 from ocr.weights.files import bytes_in, size_text
-from ocr.weights.network import WeightsError
 from ocr.weights.status import default_root, missing_message
 from ocr.weights.whole import LOCK, altered, problems
 
@@ -40,7 +40,7 @@ def _fetch(names: Sequence[str], root: Path) -> int:
     for name in names:
         try:
             fetch(name, root, report=_say)
-        except WeightsError as error:
+        except SetupError as error:
             print(error, file=sys.stderr)
             failed = 1
     return failed

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ocr.errors import SetupError
 from ocr.weights.files import bytes_in, hash_of, read, size_of, size_text
 from ocr.weights.headers import tensor_sizes
-from ocr.weights.network import DISK_FULL, SourceFailed, WeightsError, one_line
+from ocr.weights.network import DISK_FULL, SourceFailed, one_line
 from ocr.weights.table import Checkpoint
 from ocr.weights.whole import LOCK, Report, problems
 
@@ -52,7 +53,7 @@ class Job(NamedTuple):
 def complete(job: Job, offer: Offer, download: Callable[[Sequence[Arrival]], None]) -> None:
     """Download what the job's folder lacks of an offer, check all of it, pin it in weights.lock.
 
-    Raises SourceFailed after deleting all but the files known to be whole, and WeightsError for a full disk.
+    Raises SourceFailed after deleting all but the files known to be whole, and SetupError for a full disk.
     """
     missing = _keep_whole(job.folder, offer.files)
     _require_room(job, missing)
@@ -65,7 +66,7 @@ def complete(job: Job, offer: Offer, download: Callable[[Sequence[Arrival]], Non
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             size = size_text(job.row.total_bytes)
             where = f"The disk of {job.folder.parent} filled up while {job.row.name} was written"
-            raise WeightsError(f"{where}: {size} in all. Free some room and start again.") from error
+            raise SetupError(f"{where}: {size} in all. Free some room and start again.") from error
         raise SourceFailed(one_line(error)) from error
 
 
@@ -109,7 +110,7 @@ def _require_room(job: Job, missing: Sequence[Arrival]) -> None:
     needed = job.row.total_bytes if total is None else total
     free = shutil.disk_usage(job.folder).free
     if free < needed:
-        raise WeightsError(
+        raise SetupError(
             f"No room for {job.row.name} in {job.folder.parent}: {size_text(needed)} to come, {size_text(free)} free,"
             f" {size_text(needed - free)} missing. Free some, or set OCR_CHECKPOINTS to a folder on another disk."
         )

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ocr.errors import SetupError
 from ocr.weights import table
 from ocr.weights.archive import from_archive
 from ocr.weights.download import Job
 from ocr.weights.files import is_file_name
 from ocr.weights.hub import from_hub, hub_address
-from ocr.weights.network import SourceFailed, WeightsError
+from ocr.weights.network import SourceFailed
 from ocr.weights.status import missing_message
 from ocr.weights.whole import Report, problems
 
@@ -24,10 +25,10 @@ def fetch(name: str, root: Path, *, report: Report = print) -> Path:
     """The ready folder root/name, downloaded if it is not there; no network and no writing where it is whole.
 
     Any structurally whole folder counts, the user's own checkpoint too. A second process waits for the first and finds
-    its work done. Raises WeightsError with what failed, source by source, and what mends it.
+    its work done. Raises SetupError with what failed, source by source, and what mends it.
     """
     if not is_file_name(name) or name.startswith("."):
-        raise WeightsError(f"{name!r} cannot be a checkpoint: it must be the name of a folder in {root}.")
+        raise SetupError(f"{name!r} cannot be a checkpoint: it must be the name of a folder in {root}.")
     folder = root / name
     faults = problems(folder)
     if faults:
@@ -37,19 +38,19 @@ def fetch(name: str, root: Path, *, report: Report = print) -> Path:
 
 
 def _mend(name: str, root: Path, faults: Sequence[str], report: Report) -> None:
-    """Have a whole checkpoint where there is none, or raise WeightsError."""
+    """Have a whole checkpoint where there is none, or raise SetupError."""
     row, folder = table.CHECKPOINTS.get(name), root / name
     if row is None or row.repository is None:
         if folder.is_dir():
-            raise WeightsError("\n  ".join([f"{folder} is not a whole checkpoint:", *faults]))
-        raise WeightsError(missing_message(name, root))
+            raise SetupError("\n  ".join([f"{folder} is not a whole checkpoint:", *faults]))
+        raise SetupError(missing_message(name, root))
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f".{name}.lock", partial(report, f"{name}: another process fetches it; waiting")) as lock:
             if problems(folder):
                 _download(Job(row, root / f".{name}.partial", lock, report), folder)
     except OSError as error:
-        raise WeightsError(f"{name} cannot be put into {root}: {error}. Is that folder writable?") from error
+        raise SetupError(f"{name} cannot be put into {root}: {error}. Is that folder writable?") from error
 
 
 @contextlib.contextmanager
@@ -65,7 +66,7 @@ def _locked(path: Path, wait: Callable[[], None]) -> Iterator[int]:
 
 
 def _download(job: Job, target: Path) -> None:
-    """Try the sources in order and put the first whole result in place. Raises WeightsError if there is none."""
+    """Try the sources in order and put the first whole result in place. Raises SetupError if there is none."""
     endpoint, token = hub_address()
     sources = [(endpoint, partial(from_hub, job, endpoint, token))]
     if job.row.archive:
@@ -86,7 +87,7 @@ def _download(job: Job, target: Path) -> None:
         with contextlib.suppress(OSError):
             job.folder.rmdir()  # succeeds only when empty: whole files stay for the next try
     advice = missing_message(job.row.name, target.parent)
-    raise WeightsError("\n  ".join([f"{job.row.name} could not be fetched:", *failures, advice]))
+    raise SetupError("\n  ".join([f"{job.row.name} could not be fetched:", *failures, advice]))
 
 
 def _put_in_place(job: Job, target: Path) -> None:

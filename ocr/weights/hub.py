@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from urllib.parse import quote, urlsplit
 
+from ocr.errors import SetupError
 from ocr.weights.download import Arrival, Job, Offer, complete
-from ocr.weights.network import TIMEOUT_S, SourceFailed, WeightsError, one_line, patiently
+from ocr.weights.network import TIMEOUT_S, SourceFailed, one_line, patiently
 from ocr.weights.table import Checkpoint
 
 
@@ -18,10 +19,10 @@ def hub_address() -> tuple[str, str | None]:
     endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise WeightsError("HF_ENDPOINT must be http(s)://HOST, without a user or password: HF_TOKEN is for those.")
+        raise SetupError("HF_ENDPOINT must be http(s)://HOST, without a user or password: HF_TOKEN is for those.")
     token = os.environ.get("HF_TOKEN", "").strip()
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise WeightsError("HF_TOKEN cannot be a token: it has blanks or unusual characters in it.")
+        raise SetupError("HF_TOKEN cannot be a token: it has blanks or unusual characters in it.")
     return endpoint, token or None
 
 

@@ -13,10 +13,6 @@ BUSY = frozenset({408, 429, 500, 502, 503, 504})  # HTTP statuses worth another 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class WeightsError(Exception):
-    """Weights that cannot be had: the operator's to mend, in words that can be shown as they stand."""
-
-
 class SourceFailed(Exception):  # noqa: N818 (it ends one source, not the fetch)
     """A source did not deliver, for the reason in the message; the next one is tried."""
 

@@ -136,7 +136,7 @@ def worker_text(line: str) -> str:
 
 def _message(error: str) -> str:
     """The predictor's own sentence out of the server's error, which names the exception after its own words."""
-    for name in ("SetupError: ", "WeightsError: ", "InputError: ", "ModelError: "):
+    for name in ("SetupError: ", "InputError: ", "ModelError: "):
         error = error.rpartition(name)[2]
     return error
 
