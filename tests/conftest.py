@@ -100,7 +100,7 @@ def hub(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that serves the tiny checkpoint, the only one in the table."""
     with serving(Hub()) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": TINY})
+        monkeypatch.setattr(table, "checkpoints", lambda: {"tiny": TINY})
         yield hub
 
 

@@ -71,7 +71,7 @@ DRIVER = """
     {before}
     from ocr.weights import commands, network, table
     network.RETRY_PAUSES_S = (0.01, 0.01)
-    table.CHECKPOINTS = {{"tiny": table.Checkpoint("tiny", "MIT", 100_000, {repository!r}, {revision!r},
+    table.checkpoints = lambda: {{"tiny": table.Checkpoint("tiny", "MIT", 100_000, {repository!r}, {revision!r},
         tuple(table.File(name) for name in {files!r}))}}
     sys.exit(commands.main(sys.argv[1:]))
 """

@@ -43,7 +43,7 @@ from ocr.weights import download, table
 from ocr.weights.fetching import fetch
 from ocr.weights.files import size_text
 from ocr.weights.status import default_root, missing_message
-from ocr.weights.table import CHECKPOINTS, Checkpoint
+from ocr.weights.table import Checkpoint, File, checkpoints, read_table
 from ocr.weights.whole import altered, problems
 from tests.fetching import LARGE, PROJECT, TENTHS, TINY, aside, closed_port, failure, install_pget, left, own, start
 from tests.hub import INDEX, REPOSITORY, REVISION, SHARDS, Fault, Hub
@@ -205,7 +205,7 @@ def test_what_the_table_knows_counts_more_than_what_the_hub_promises(
     hub: Hub, downloader: str, root: Path, monkeypatch: pytest.MonkeyPatch, known: dict[str, object]
 ) -> None:
     files = tuple(replace(file, **known) if file.name == LARGE else file for file in TINY.files)  # type: ignore[arg-type]
-    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, files=files)})
+    monkeypatch.setattr(table, "checkpoints", lambda: {"tiny": replace(TINY, files=files)})
     assert f"{LARGE}: " in failure(root)
     assert LARGE not in aside(root) and not (root / "tiny").exists()
 
@@ -214,9 +214,9 @@ def test_another_model_is_refused_by_its_tensors(
     hub: Hub, downloader: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tensor_bytes = 2 * (40 * 500 + 500 + 20 * 500)
-    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, tensor_bytes=tensor_bytes + 2)})
+    monkeypatch.setattr(table, "checkpoints", lambda: {"tiny": replace(TINY, tensor_bytes=tensor_bytes + 2)})
     assert f"another model: {tensor_bytes:,} bytes of tensors, tiny has {tensor_bytes + 2:,}" in failure(root)
-    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, tensor_bytes=tensor_bytes)})
+    monkeypatch.setattr(table, "checkpoints", lambda: {"tiny": replace(TINY, tensor_bytes=tensor_bytes)})
     assert problems(fetch("tiny", root, report=lambda line: None)) == []
 
 
@@ -248,7 +248,7 @@ def test_without_a_network_it_fails_at_once_with_each_source_and_the_command(
 ) -> None:
     hub_port, archive_port = closed_port(), closed_port()
     row = replace(TINY, archive=f"http://127.0.0.1:{archive_port}/model.tar")
-    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": row})
+    monkeypatch.setattr(table, "checkpoints", lambda: {"tiny": row})
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub_port}")
 
     def sleep(seconds: float) -> None:
@@ -337,7 +337,7 @@ def test_the_users_own_checkpoint_that_is_not_whole_is_described(hub: Hub, root:
 
 
 def test_an_embedded_checkpoint_is_never_fetched(hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "CHECKPOINTS", {"small": Checkpoint("small", licence="MIT", total_bytes=1000)})
+    monkeypatch.setattr(table, "checkpoints", lambda: {"small": Checkpoint("small", licence="MIT", total_bytes=1000)})
     assert f"git checkout -- {root / 'small'}" in failure(root, "small") and hub.requests == []
 
 
@@ -399,7 +399,7 @@ def test_a_token_that_cannot_be_one_is_refused_without_repeating_it(
 def test_an_endpoint_that_is_no_web_address_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
-    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": TINY})
+    monkeypatch.setattr(table, "checkpoints", lambda: {"tiny": TINY})
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     said = failure(root)
     assert "HF_ENDPOINT must be http(s)://HOST" in said and "secret" not in said
@@ -417,7 +417,7 @@ def test_importing_needs_the_standard_library_and_the_errors_alone() -> None:
 
 
 def test_the_table_names_only_data_files_and_pinned_revisions() -> None:
-    for name, row in CHECKPOINTS.items():
+    for name, row in checkpoints().items():
         assert row.name == name
         if row.repository is None:  # nothing is fetched for it
             assert (row.files, row.revision, row.archive) == ((), None, None)
@@ -427,6 +427,23 @@ def test_the_table_names_only_data_files_and_pinned_revisions() -> None:
         assert {"config.json", "tokenizer.json", INDEX} <= names
         assert {Path(file).suffix for file in names} == {".json", ".safetensors"}
         assert row.tensor_bytes is None or 0 <= row.total_bytes - row.tensor_bytes < 20_000_000
+
+
+def test_a_row_states_what_is_known_of_a_file_beforehand() -> None:
+    text = """
+        ["my.model"]
+        licence = "MIT"
+        total_bytes = 9_000
+        files = ["config.json", { name = "model.safetensors", size = 8_000, sha256 = "00ff" }, { name = "a", size = 1 }]
+    """
+    files = (File("config.json"), File("model.safetensors", 8000, "00ff"), File("a", 1))
+    assert read_table(text) == {"my.model": Checkpoint("my.model", "MIT", 9000, files=files)}
+
+
+@pytest.mark.parametrize("line", ['license = "MIT"', 'files = [{ nam = "config.json" }]'])
+def test_an_unknown_field_of_a_row_is_an_error(line: str) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        read_table(f"[model]\nlicence = 'MIT'\ntotal_bytes = 1\n{line}")
 
 
 def test_the_missing_message_says_the_command_and_the_size(tmp_path: Path) -> None:

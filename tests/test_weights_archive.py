@@ -18,7 +18,7 @@ from tests.hub import SHARDS, Fault, Hub, checkpoint
 def archive_row(hub: Hub, monkeypatch: pytest.MonkeyPatch, members: bytes) -> None:
     """The hub has nothing, and the archive these bytes."""
     hub.files, hub.archive = {}, members
-    monkeypatch.setattr(table, "CHECKPOINTS", {"tiny": replace(TINY, archive=f"{hub.url}/archive.tar")})
+    monkeypatch.setattr(table, "checkpoints", lambda: {"tiny": replace(TINY, archive=f"{hub.url}/archive.tar")})
 
 
 def tar(*members: tuple[str, bytes] | tarfile.TarInfo, end: bool = True) -> bytes:

@@ -16,7 +16,7 @@ from ocr.weights.whole import LOCK, altered, problems
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 0 when all is well, 1 when something is not, 2 for wrong usage, 130 when interrupted."""
-    known = ", ".join(table.CHECKPOINTS)
+    known = ", ".join(table.checkpoints())
     parser = argparse.ArgumentParser(prog="weights.py", description="Fetch, verify and list checkpoints.")
     parser.add_argument("command", choices=COMMANDS)
     named = f"{known}, or the name of a folder of your own; verify and list take all by default"
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=default_root(), help="default: $OCR_CHECKPOINTS or checkpoints/")
     given = parser.parse_intermixed_args(arguments)
     for name in given.models:
-        if name not in table.CHECKPOINTS and not (given.root / name).is_dir():
+        if name not in table.checkpoints() and not (given.root / name).is_dir():
             parser.error(missing_message(name, given.root))
     if given.command == "fetch" and not given.models:
         parser.error(f"fetch needs a MODEL: {known}")
@@ -78,7 +78,7 @@ def _list(names: Sequence[str], root: Path) -> int:
 
 
 def _line(name: str, root: Path, faults: Sequence[str] | None) -> tuple[str, ...]:
-    row, folder = table.CHECKPOINTS.get(name), root / name
+    row, folder = table.checkpoints().get(name), root / name
     own = not row or (row.repository and faults is not None and not os.path.lexists(folder / LOCK))
     kind = "own" if own or not row else "pinned" if row.repository else "embedded"
     state = "absent" if faults is None else "broken" if faults else "ready"
@@ -91,7 +91,7 @@ def _line(name: str, root: Path, faults: Sequence[str] | None) -> tuple[str, ...
 def _known(root: Path) -> list[str]:
     """The table's names and those of other folders in root, which are the user's own."""
     folders = sorted(path.name for path in root.glob("[!.]*") if path.is_dir())
-    return list(dict.fromkeys([*table.CHECKPOINTS, *folders]))
+    return list(dict.fromkeys([*table.checkpoints(), *folders]))
 
 
 def _say(text: str) -> None:

@@ -39,7 +39,7 @@ def fetch(name: str, root: Path, *, report: Report = print) -> Path:
 
 def _mend(name: str, root: Path, faults: Sequence[str], report: Report) -> None:
     """Have a whole checkpoint where there is none, or raise SetupError."""
-    row, folder = table.CHECKPOINTS.get(name), root / name
+    row, folder = table.checkpoints().get(name), root / name
     if row is None or row.repository is None:
         if folder.is_dir():
             raise SetupError("\n  ".join([f"{folder} is not a whole checkpoint:", *faults]))

@@ -16,9 +16,9 @@ def default_root() -> Path:
 
 def missing_message(name: str, root: Path) -> str:
     """What to do about weights that are not there: the command that fetches them, and how much that is."""
-    row, folder = table.CHECKPOINTS.get(name), root / name
+    row, folder = table.checkpoints().get(name), root / name
     if row is None:
-        known = ", ".join(table.CHECKPOINTS)
+        known = ", ".join(table.checkpoints())
         return f"No checkpoint {name!r} in {root}; put your own folder there, or use one of: {known}."
     if row.repository is None:
         return f"{name} is part of this project but not in {root}: restore it with `git checkout -- {folder}`."
