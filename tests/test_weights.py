@@ -42,7 +42,6 @@ from ocr.errors import SetupError
 from ocr.weights import download, table
 from ocr.weights.fetching import fetch
 from ocr.weights.files import size_text
-from ocr.weights.status import default_root, missing_message
 from ocr.weights.table import Checkpoint, File, checkpoints, read_table
 from ocr.weights.whole import altered, problems
 from tests.fetching import LARGE, PROJECT, TENTHS, TINY, aside, closed_port, failure, install_pget, left, own, start
@@ -444,10 +443,3 @@ def test_a_row_states_what_is_known_of_a_file_beforehand() -> None:
 def test_an_unknown_field_of_a_row_is_an_error(line: str) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument"):
         read_table(f"[model]\nlicence = 'MIT'\ntotal_bytes = 1\n{line}")
-
-
-def test_the_missing_message_says_the_command_and_the_size(tmp_path: Path) -> None:
-    said = missing_message("deepseek-ocr", tmp_path)
-    assert f"`python weights.py fetch deepseek-ocr --root {tmp_path}`" in said and "6.7 GB" in said
-    assert "`python weights.py fetch deepseek-ocr`" in missing_message("deepseek-ocr", default_root())
-    assert "`git checkout -- " in missing_message("deepseek-ocr-tiny", tmp_path)

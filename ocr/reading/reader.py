@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
 from ocr.documents.blank import is_blank
 from ocr.documents.document import NumberedPage
@@ -16,8 +15,7 @@ from ocr.reading.attempts import PageReading
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
-from ocr.weights.status import missing_message
-from ocr.weights.whole import problems
+from ocr.weights.status import status
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +42,17 @@ class Reader:
             return model
         if model != AUTO:
             raise InputError(f"model is {model!r}; it must be one of: {choices((AUTO, *MODELS))}.")
-        present = (name for name in MODELS if not problems(self.settings.checkpoints / name))
+        present = (name for name in MODELS if status(name, self.settings.checkpoints).is_ready)
         return next(iter(self.settings.models or present), next(iter(MODELS)))
 
     def engine(self, model: str) -> Engine:
         """A model's engine, loaded when it is first asked for. Raises SetupError where its weights are not whole."""
         if model not in self._engines:
-            folder, card = self.settings.checkpoints / model, MODELS[model]
-            _check_weights(model, folder)
-            self._engines[model] = importlib.import_module(card.engine).load(folder, card, self.settings)
+            found = status(model, self.settings.checkpoints)
+            if not found.is_ready:
+                raise SetupError(found.message)
+            card = MODELS[model]
+            self._engines[model] = importlib.import_module(card.engine).load(found.folder, card, self.settings)
         return self._engines[model]
 
     def read(
@@ -70,13 +70,6 @@ class Reader:
         size = batch or self.settings.batch or engine.capacity(request.preset, decoding)
         log.debug("Reading %d page(s) together.", size)
         yield from read_pages(engine, request, pages, decoding, size)
-
-
-def _check_weights(model: str, folder: Path) -> None:
-    if not folder.exists():
-        raise SetupError(missing_message(model, folder.parent))
-    if found := problems(folder):
-        raise SetupError(f"The weights in {folder} are not whole: {found[0]}. Run: python weights.py fetch {model}")
 
 
 def read_pages(

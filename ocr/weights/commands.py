@@ -10,8 +10,8 @@ from ocr.errors import SetupError
 from ocr.weights import table
 from ocr.weights.fetching import fetch
 from ocr.weights.files import bytes_in, size_text
-from ocr.weights.status import default_root, missing_message
-from ocr.weights.whole import LOCK, altered, problems
+from ocr.weights.status import Kind, Readiness, Status, default_root, missing_message, status
+from ocr.weights.whole import LOCK, altered
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,45 +47,42 @@ def _fetch(names: Sequence[str], root: Path) -> int:
 
 
 def _verify(names: Sequence[str], root: Path) -> int:
-    there = [name for name in names or _known(root) if os.path.lexists(root / name)]
-    for name in set(names) - set(there):
-        print(missing_message(name, root), file=sys.stderr)
+    found = [status(name, root) for name in names or _known(root)]
+    there = [checkpoint for checkpoint in found if checkpoint.readiness is not Readiness.ABSENT]
+    for checkpoint in found:
+        if names and checkpoint.readiness is Readiness.ABSENT:
+            print(checkpoint.message, file=sys.stderr)
     if not there and not names:
         print(f"Nothing to verify in {root}.", file=sys.stderr)
     failed = len(there) < max(len(names), 1)
-    for name in there:
-        lines, pinned = problems(root / name), os.path.lexists(root / name / LOCK)
+    for checkpoint in there:
+        lines, pinned = list(checkpoint.faults), os.path.lexists(checkpoint.folder / LOCK)
         if not lines and pinned:
-            lines = altered(root / name, _say)
+            lines = altered(checkpoint.folder, _say)
         good = f"every sha256 is as in {LOCK}" if pinned else f"structurally whole; no {LOCK} to compare a sha256 with"
-        print("\n  ".join([f"{name}: {'not whole' if lines else good}", *lines]))
+        print("\n  ".join([f"{checkpoint.name}: {'not whole' if lines else good}", *lines]))
         failed |= bool(lines)
     return int(failed)
 
 
 def _list(names: Sequence[str], root: Path) -> int:
-    names = names or _known(root)
-    faults = {name: problems(root / name) if os.path.lexists(root / name) else None for name in names}
-    lines: list[tuple[str, ...]] = [("MODEL", "STATE", "KIND", "SIZE", "LICENCE", "FOLDER")]
-    lines += [_line(name, root, faults[name]) for name in names]
+    found = [status(name, root) for name in names or _known(root)]
+    lines = [("MODEL", "STATE", "KIND", "SIZE", "LICENCE", "FOLDER"), *map(_line, found)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    for name in names:
-        for fault in (faults[name] or [])[:1]:
-            print(f"{name} is broken: {fault}")
+    for checkpoint in found:
+        if checkpoint.readiness is Readiness.BROKEN:
+            print(f"{checkpoint.name} is broken: {checkpoint.faults[0]}")
     return 0
 
 
-def _line(name: str, root: Path, faults: Sequence[str] | None) -> tuple[str, ...]:
-    row, folder = table.checkpoints().get(name), root / name
-    own = not row or (row.repository and faults is not None and not os.path.lexists(folder / LOCK))
-    kind = "own" if own or not row else "pinned" if row.repository else "embedded"
-    state = "absent" if faults is None else "broken" if faults else "ready"
-    size = size_text(row.total_bytes if row and faults is None else bytes_in(folder))
-    licence = "-" if own or not row else row.licence
+def _line(found: Status) -> tuple[str, ...]:
+    row, folder = found.row, found.folder
+    size = size_text(row.total_bytes if row and found.readiness is Readiness.ABSENT else bytes_in(folder))
+    licence = "-" if found.kind is Kind.OWN or not row else row.licence
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return name, state, kind, size, licence, str(shown)
+    return found.name, found.readiness, found.kind, size, licence, str(shown)
 
 
 def _known(root: Path) -> list[str]:

@@ -5,19 +5,18 @@ import errno
 import fcntl
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ocr.errors import SetupError
-from ocr.weights import table
 from ocr.weights.archive import from_archive
 from ocr.weights.download import Job
 from ocr.weights.files import is_file_name
 from ocr.weights.hub import from_hub, hub_address
 from ocr.weights.network import SourceFailed
-from ocr.weights.status import missing_message
+from ocr.weights.status import Readiness, Status, missing_message, status
 from ocr.weights.whole import Report, problems
 
 
@@ -29,26 +28,25 @@ def fetch(name: str, root: Path, *, report: Report = print) -> Path:
     """
     if not is_file_name(name) or name.startswith("."):
         raise SetupError(f"{name!r} cannot be a checkpoint: it must be the name of a folder in {root}.")
-    folder = root / name
-    faults = problems(folder)
-    if faults:
-        _mend(name, root, faults, report)
-    report(f"{name}: ready in {folder}")
-    return folder
+    found = status(name, root)
+    if not found.is_ready:
+        _mend(found, report)
+    report(f"{name}: ready in {found.folder}")
+    return found.folder
 
 
-def _mend(name: str, root: Path, faults: Sequence[str], report: Report) -> None:
+def _mend(found: Status, report: Report) -> None:
     """Have a whole checkpoint where there is none, or raise SetupError."""
-    row, folder = table.checkpoints().get(name), root / name
-    if row is None or row.repository is None:
-        if folder.is_dir():
-            raise SetupError("\n  ".join([f"{folder} is not a whole checkpoint:", *faults]))
-        raise SetupError(missing_message(name, root))
+    name, folder, root = found.name, found.folder, found.folder.parent
+    if found.row is None or found.row.repository is None:
+        if found.readiness is Readiness.BROKEN:
+            raise SetupError("\n  ".join([f"{folder} is not a whole checkpoint:", *found.faults]))
+        raise SetupError(found.message)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f".{name}.lock", partial(report, f"{name}: another process fetches it; waiting")) as lock:
             if problems(folder):
-                _download(Job(row, root / f".{name}.partial", lock, report), folder)
+                _download(Job(found.row, root / f".{name}.partial", lock, report), folder)
     except OSError as error:
         raise SetupError(f"{name} cannot be put into {root}: {error}. Is that folder writable?") from error
 

@@ -12,7 +12,7 @@ from ocr.errors import SetupError
 from ocr.models.catalog import AUTO, MODELS
 from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
-from ocr.weights.whole import problems
+from ocr.weights.status import Readiness, status
 
 
 class State(StrEnum):
@@ -80,21 +80,11 @@ def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:
     """The weights of each model: those that OCR_MODELS names must be there, or that which `auto` stands for."""
     needed = settings.models or (reader.resolve(AUTO),)
     for model in MODELS:
-        state, says = weights_of(model, settings)
-        is_wrong = state == "broken" or (state == "absent" and model in needed)
-        good = State.OK if state == "ready" else State.NOTE
-        yield Finding(State.WRONG if is_wrong else good, "weights", f"{model}: {says}")
+        found = status(model, settings.checkpoints)
+        is_wrong = found.readiness is Readiness.BROKEN or (found.readiness is Readiness.ABSENT and model in needed)
+        good = State.OK if found.is_ready else State.NOTE
+        yield Finding(State.WRONG if is_wrong else good, "weights", f"{model}: {found.summary}")
     yield Finding(State.OK, "auto", f"stands for {needed[0]}")
-
-
-def weights_of(model: str, settings: Settings) -> tuple[str, str]:
-    """Whether a model's weights are `ready`, `absent` or `broken`, and a sentence about it."""
-    folder = settings.checkpoints / model
-    if not folder.exists():
-        return "absent", f"absent; `python weights.py fetch {model}` fetches them into {settings.checkpoints}"
-    if faults := problems(folder):
-        return "broken", f"not whole: {faults[0]}; `python weights.py fetch {model}` mends them"
-    return "ready", f"ready in {folder}"
 
 
 # What reading can do without, whether it is there, and what it is for.

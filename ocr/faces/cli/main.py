@@ -17,7 +17,7 @@ from ocr.documents.document import PDF_DPI, page_ranges
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, OCRError, choices
 from ocr.faces.cli.batch import Batch, Job, JsonLines, Outcome, Sink, Text
-from ocr.faces.cli.doctor import State, examine, weights_of
+from ocr.faces.cli.doctor import State, examine
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
 from ocr.faces.cli.sources import STDIN, Source, find, printable
 from ocr.models.catalog import AUTO, MODELS
@@ -28,6 +28,7 @@ from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import MAX_BATCH, read_settings
 from ocr.types import MAX_NEW_TOKENS, Decoding
+from ocr.weights.status import status
 
 ALL_READ, SOME_FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 NOBODY_LISTENS = 128 + signal.SIGPIPE  # as a shell reports a program that a closed pipe ended
@@ -310,7 +311,7 @@ def _count(number: int, noun: str) -> str:
 
 def _models(_arguments: argparse.Namespace) -> int:
     settings = read_settings()
-    _table(("MODEL", "WEIGHTS"), [(model, weights_of(model, settings)[1]) for model in MODELS])
+    _table(("MODEL", "WEIGHTS"), [(model, status(model, settings.checkpoints).summary) for model in MODELS])
     print(f"\nauto stands for {Reader(settings).resolve(AUTO)}.")
     return ALL_READ
 
