@@ -10,7 +10,7 @@
 | pget fails; the hub fails [archive]            | the reason, then the next source              | NAME, pinned        |
 | no network, weights there                      | `ready in`                                    | as it was           |
 | no network, no weights                         | each source with its reason, the command      | nothing             |
-| too little room                                | how much is missing                           | nothing             |
+| too little disk space                          | how much is missing                           | nothing             |
 | the disk fills up                              | that it did, and how much it takes            | whole files, aside  |
 | a folder that cannot be written                | which, and why                                | as it was           |
 | a broken folder in the way                     | where it went                                 | NAME, NAME.broken-1 |
@@ -239,7 +239,7 @@ def test_with_neither_downloader_the_message_says_what_to_install(
     assert "`pip install huggingface_hub`" in failure(root)
 
 
-# ---- No network, no room, no permission
+# ---- No network, no disk space, no permission
 
 
 def test_without_a_network_it_fails_at_once_with_each_source_and_the_command(
@@ -262,7 +262,7 @@ def test_without_a_network_it_fails_at_once_with_each_source_and_the_command(
     assert left(root) == []
 
 
-def test_too_little_room_is_noticed_first_and_the_message_says_how_much_is_missing(
+def test_too_little_disk_space_is_noticed_first_and_the_message_says_how_much_is_missing(
     hub: Hub, downloader: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = sum(map(len, hub.files.values()))
@@ -272,7 +272,7 @@ def test_too_little_room_is_noticed_first_and_the_message_says_how_much_is_missi
     assert hub.gets("config.json") == 0 and left(root) == []
 
 
-def test_without_a_hub_that_knows_the_sizes_the_tables_total_is_the_room_needed(
+def test_without_a_hub_that_knows_the_sizes_the_tables_total_is_the_space_needed(
     hub: Hub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_huggingface_hub: None
 ) -> None:
     install_pget(tmp_path / "bin")

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from ocr.weights.download import Arrival, Job, Offer, complete
 from ocr.weights.files import short
-from ocr.weights.network import TIMEOUT_S, SourceFailed, patiently
+from ocr.weights.network import TIMEOUT_S, SourceFailed, retried
 
 CHUNK = 1 << 20  # bytes
 
@@ -26,7 +26,7 @@ def from_archive(job: Job, url: str) -> None:
 def _unpack(job: Job, url: str, files: Sequence[Arrival]) -> None:
     # Some hosts refuse Python's own name.
     request = urllib.request.Request(url, headers={"User-Agent": "weights.py"})  # noqa: S310 (an address of the table)
-    with patiently("the archive", partial(urllib.request.urlopen, request, timeout=TIMEOUT_S)) as answer:
+    with retried("the archive", partial(urllib.request.urlopen, request, timeout=TIMEOUT_S)) as answer:
         try:
             with tarfile.open(fileobj=answer, mode="r|") as tar:
                 _extract(job, tar, {file.name for file in files})

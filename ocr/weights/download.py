@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ocr.errors import SetupError
-from ocr.weights.files import bytes_in, hash_of, read, size_of, size_text
+from ocr.weights.files import bytes_in, hash_of, size_of, size_text, try_read
 from ocr.weights.headers import tensor_sizes
 from ocr.weights.network import DISK_FULL, SourceFailed, one_line
 from ocr.weights.table import Checkpoint
@@ -56,7 +56,7 @@ def complete(job: Job, offer: Offer, download: Callable[[Sequence[Arrival]], Non
     Raises SourceFailed after deleting all but the files known to be whole, and SetupError for a full disk.
     """
     missing = _keep_whole(job.folder, offer.files)
-    _require_room(job, missing)
+    _require_disk_space(job, missing)
     try:
         with _progress(job, _total(offer.files)):
             download(missing)
@@ -86,7 +86,7 @@ def _delete(path: Path) -> None:
 def _fault(folder: Path, file: Arrival) -> str | None:
     """What is wrong with a file next to its source's description; None if nothing is."""
     faults: dict[str, str] = {}
-    size = read(folder / file.name, size_of, faults)
+    size = try_read(folder / file.name, size_of, faults)
     if size is None:
         return f"{file.name}: {faults[file.name]}"
     if file.size not in (None, size):
@@ -105,7 +105,8 @@ def _total(files: Sequence[Arrival]) -> int | None:
     return sum(sizes) if len(sizes) == len(files) else None
 
 
-def _require_room(job: Job, missing: Sequence[Arrival]) -> None:
+def _require_disk_space(job: Job, missing: Sequence[Arrival]) -> None:
+    """Raise SetupError where the disk has less free than the missing files take."""
     total = _total(missing)
     needed = job.row.total_bytes if total is None else total
     free = shutil.disk_usage(job.folder).free

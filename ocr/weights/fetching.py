@@ -14,7 +14,7 @@ from ocr.errors import SetupError
 from ocr.weights.archive import from_archive
 from ocr.weights.download import Job
 from ocr.weights.files import is_file_name
-from ocr.weights.hub import from_hub, hub_address
+from ocr.weights.hub import endpoint_and_token, from_hub
 from ocr.weights.network import SourceFailed
 from ocr.weights.status import Readiness, Status, missing_message, status
 from ocr.weights.whole import Report, problems
@@ -65,7 +65,7 @@ def _locked(path: Path, wait: Callable[[], None]) -> Iterator[int]:
 
 def _download(job: Job, target: Path) -> None:
     """Try the sources in order and put the first whole result in place. Raises SetupError if there is none."""
-    endpoint, token = hub_address()
+    endpoint, token = endpoint_and_token()
     sources = [(endpoint, partial(from_hub, job, endpoint, token))]
     if job.row.archive:
         sources.append((job.row.archive, partial(from_archive, job, job.row.archive)))

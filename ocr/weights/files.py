@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-HEADER_LIMIT = 100_000_000  # bytes; the limit that the safetensors library sets itself
+JSON_LIMIT = 100_000_000  # bytes; what the safetensors library allows a header
 
 
 class Damage(Exception):  # noqa: N818 (a finding that `problems` reports)
     """A file is not what it should be; the message goes after its name."""
 
 
-def read(path: Path, reader: Callable[[Path], T], faults: dict[str, str]) -> T | None:
+def try_read(path: Path, reader: Callable[[Path], T], faults: dict[str, str]) -> T | None:
     """What the reader makes of a file; None, and the reason under the file's name, where it cannot."""
     try:
         return reader(path)
@@ -31,12 +31,14 @@ def read(path: Path, reader: Callable[[Path], T], faults: dict[str, str]) -> T |
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    if size_of(path) > HEADER_LIMIT:
+    """The JSON object that a file holds. Raises Damage where it holds anything else."""
+    if size_of(path) > JSON_LIMIT:
         raise Damage(f"longer than any such file: {size_text(size_of(path))}")
-    return parse(path.read_bytes())
+    return parse_object(path.read_bytes())
 
 
-def parse(raw: bytes, what: str = "") -> dict[str, Any]:
+def parse_object(raw: bytes, what: str = "") -> dict[str, Any]:
+    """The JSON object in these bytes. Raises Damage, its message begun with `what`, where there is another thing."""
     try:
         value = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -47,6 +49,7 @@ def parse(raw: bytes, what: str = "") -> dict[str, Any]:
 
 
 def size_of(path: Path) -> int:
+    """Bytes of a file. Raises Damage for what is no regular file."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise Damage("not a file")
@@ -54,11 +57,13 @@ def size_of(path: Path) -> int:
 
 
 def hash_of(path: Path, kind: str = "sha256", prefix: bytes = b"") -> str:
+    """Hex digits of the hash over the prefix and all of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(kind, prefix, usedforsecurity=False)).hexdigest()
 
 
 def is_file_name(value: object) -> bool:
+    """Whether a value is the name of something directly in a folder."""
     return isinstance(value, str) and value.isprintable() and value not in ("", ".", "..") and "/" not in value
 
 
@@ -69,6 +74,7 @@ def short(value: object) -> str:
 
 
 def size_text(size: float) -> str:
+    """A number of bytes for people: `100.0 kB`, in powers of 1000."""
     for unit in ("bytes", "kB", "MB"):
         if size < 999.95:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -77,6 +83,7 @@ def size_text(size: float) -> str:
 
 
 def bytes_in(folder: Path) -> int:
+    """Bytes of all files in a folder and below."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # a temporary file may go while we look

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ocr.weights.files import HEADER_LIMIT, Damage, parse, short, size_of
+from ocr.weights.files import JSON_LIMIT, Damage, parse_object, short, size_of
 
 # Bits of one element, for every dtype of the safetensors format.
 DTYPE_BITS: Mapping[str, int] = {
@@ -47,12 +47,12 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
         raise Damage(f"short file: {size} bytes, not even the 8 that say how long the header is")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        raw = file.read(min(length, HEADER_LIMIT))
-    if length > min(size - 8, HEADER_LIMIT):
+        raw = file.read(min(length, JSON_LIMIT))
+    if length > min(size - 8, JSON_LIMIT):
         raise Damage(_length_fault(raw, length))
     if not raw.startswith(b"{"):
         raise Damage("damaged header: it does not begin as JSON, or this is no safetensors file")
-    return parse(raw, "damaged header: "), size - 8 - length
+    return parse_object(raw, "damaged header: "), size - 8 - length
 
 
 def _length_fault(raw: bytes, length: int) -> str:
@@ -61,7 +61,7 @@ def _length_fault(raw: bytes, length: int) -> str:
         _, end = json.JSONDecoder().raw_decode(raw.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         end = None
-    if length <= HEADER_LIMIT and (end is None or length - end < 8):  # writers pad by up to 7 spaces
+    if length <= JSON_LIMIT and (end is None or length - end < 8):  # writers pad by up to 7 spaces
         return f"short file: it ends inside its header of {length:,} bytes"
     return f"damaged header: it claims to be {length:,} bytes long" + (f" and ends after {end:,}" if end else "")
 

@@ -10,11 +10,11 @@ from urllib.parse import quote, urlsplit
 
 from ocr.errors import SetupError
 from ocr.weights.download import Arrival, Job, Offer, complete
-from ocr.weights.network import TIMEOUT_S, SourceFailed, one_line, patiently
+from ocr.weights.network import TIMEOUT_S, SourceFailed, one_line, retried
 from ocr.weights.table import Checkpoint
 
 
-def hub_address() -> tuple[str, str | None]:
+def endpoint_and_token() -> tuple[str, str | None]:
     """The hub's address and the token for it, from HF_ENDPOINT and HF_TOKEN. No message repeats a secret."""
     endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     parts = urlsplit(endpoint)
@@ -90,7 +90,7 @@ def _with_huggingface_hub(job: Job, endpoint: str, token: str | None, files: Seq
             etag_timeout=TIMEOUT_S,
             tqdm_class=silent_tqdm,
         )
-        patiently(file.name, download)
+        retried(file.name, download)
 
 
 def _described(row: Checkpoint, endpoint: str, token: str | None) -> list[Arrival]:
@@ -107,7 +107,7 @@ def _described(row: Checkpoint, endpoint: str, token: str | None) -> list[Arriva
     files = []
     for file in known:
         ask = partial(get_hf_file_metadata, file.url, token=token or False, timeout=TIMEOUT_S, endpoint=endpoint)
-        found = patiently(file.name, ask)
+        found = retried(file.name, ask)
         if found.commit_hash not in (None, row.revision):
             raise SourceFailed(f"{file.name}: revision {found.commit_hash} came, {row.revision} is the pinned one")
         # A server that names no revision is a plain mirror, whose etags mean nothing to us.

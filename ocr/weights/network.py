@@ -1,4 +1,4 @@
-"""Asking over the network: patience with a server that is busy, and a reason where there is no answer."""
+"""Calls over the network: a busy server is asked again, and no answer comes with its reason."""
 
 import errno
 import time
@@ -17,7 +17,7 @@ class SourceFailed(Exception):  # noqa: N818 (it ends one source, not the fetch)
     """A source did not deliver, for the reason in the message; the next one is tried."""
 
 
-def patiently(what: str, ask: Callable[[], T]) -> T:
+def retried(what: str, ask: Callable[[], T]) -> T:
     """What a call over the network returns; a busy server is asked again. Raises OSError (disk full), SourceFailed."""
     for pause_s in (*RETRY_PAUSES_S, None):
         try:
@@ -33,4 +33,5 @@ def patiently(what: str, ask: Callable[[], T]) -> T:
 
 
 def one_line(text: object) -> str:
+    """The last 500 characters of what a library or program says, on one line."""
     return " ".join(str(text).split())[-500:]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ocr.weights.files import Damage, hash_of, is_file_name, json_object, read, short, size_of, size_text
+from ocr.weights.files import Damage, hash_of, is_file_name, json_object, short, size_of, size_text, try_read
 from ocr.weights.headers import tensor_sizes
 
 Report = Callable[[str], None]
@@ -25,17 +25,17 @@ def problems(folder: Path) -> list[str]:
         return [f"{folder}: no such folder, or none that may be read"]
     faults: dict[str, str] = {}
     for name in ("config.json", "tokenizer.json"):
-        read(folder / name, json_object, faults)
+        try_read(folder / name, json_object, faults)
     for name, placed in _shards(folder, faults).items():
-        tensors = read(folder / name, tensor_sizes, faults)
+        tensors = try_read(folder / name, tensor_sizes, faults)
         lacking = sorted(placed - tensors.keys()) if tensors is not None else []
         if lacking:
             faults[name] = f"lacks {len(lacking)} of the tensors {INDEX} places in it, {short(lacking[0])} for one"
         elif faults.get(name) == "missing" and placed:
             faults[name] = f"missing; {INDEX} places {len(placed)} of the tensors in it"
     if os.path.lexists(folder / LOCK):
-        for name, pin in (read(folder / LOCK, _pins, faults) or {}).items():
-            size = None if name in faults else read(folder / name, size_of, faults)
+        for name, pin in (try_read(folder / LOCK, _pins, faults) or {}).items():
+            size = None if name in faults else try_read(folder / name, size_of, faults)
             if size is not None and size != pin["size"]:
                 faults[name] = f"{size:,} bytes long; {LOCK} has {pin['size']:,}"
     return [f"{name}: {fault}" for name, fault in faults.items()]
@@ -44,7 +44,7 @@ def problems(folder: Path) -> list[str]:
 def _shards(folder: Path, faults: dict[str, str]) -> dict[str, set[str]]:
     """The weight files a folder should have, and the tensors the index places in each."""
     if os.path.lexists(folder / INDEX):
-        return read(folder / INDEX, _placements, faults) or {}
+        return try_read(folder / INDEX, _placements, faults) or {}
     found = sorted(path.name for path in folder.glob("*.safetensors"))
     if len(found) == 1:
         return {found[0]: set()}
@@ -86,7 +86,7 @@ def altered(folder: Path, report: Report = print) -> list[str]:
     faults: dict[str, str] = {}
     for name, pin in _pins(folder / LOCK).items():
         report(f"{folder.name}: reading {name}, {size_text(pin['size'])}")
-        found = read(folder / name, hash_of, faults)
+        found = try_read(folder / name, hash_of, faults)
         if found not in (None, pin["sha256"]):
             faults[name] = f"its sha256 is {found}; {LOCK} has {pin['sha256']}"
     return [f"{name}: {fault}" for name, fault in faults.items()]
