@@ -126,6 +126,14 @@ def test_what_is_found_and_what_is_said_of_it(tmp_path: Path, case: str) -> None
     assert said == [wanted.command, wanted.summary, wanted.message]
 
 
+def test_a_clone_without_git_lfs_is_told_both_ways_out(tmp_path: Path) -> None:
+    (own(tmp_path, "dots.ocr") / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\n")
+    found = status("dots.ocr", tmp_path)
+    assert "tokenizer.json: a Git LFS pointer, not the file itself: run `git lfs pull` in the folder" in found.message
+    assert found.message.endswith(f" Run: python weights.py fetch dots.ocr --root {tmp_path}")
+    assert "a Git LFS pointer" in found.summary and found.kind is Kind.OWN
+
+
 def test_a_link_to_nowhere_is_broken_and_not_absent(tmp_path: Path) -> None:
     (tmp_path / "dots.ocr").symlink_to(tmp_path / "gone")
     found = status("dots.ocr", tmp_path)

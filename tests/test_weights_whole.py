@@ -156,6 +156,35 @@ ADJUST: dict[str, tuple[Change, str]] = {
 }
 
 
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:e7a3c2d2e5a0e5f4f6a2c1d0b9a8f7e6d5c4b3a29181706f5e4d3c2b1a090807\n"
+    b"size 6672547120\n"
+)
+POINTER_FORMS = {
+    "as it is": POINTER,
+    "with the line ends of another system": POINTER.replace(b"\n", b"\r\n"),
+    "with an extension": POINTER.replace(b"oid", b"ext-0-crypt sha256:00ff\noid"),
+    "of a later version": POINTER.replace(b"/v1", b"/v2"),
+    "alone in its first line": POINTER.split(b"\n")[0],
+}
+
+
+@pytest.mark.parametrize("form", POINTER_FORMS)
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", INDEX, *SHARDS, "weights.lock"])
+def test_a_git_lfs_pointer_is_named_as_such_with_what_to_do(tmp_path: Path, name: str, form: str) -> None:
+    line = f"{name}: a Git LFS pointer, not the file itself: run `git lfs pull` in the folder, or fetch the weights"
+    assert found(tmp_path, {**checkpoint(), name: POINTER_FORMS[form]}) == [line]
+
+
+def test_each_pointer_of_a_clone_without_git_lfs_has_its_line(tmp_path: Path) -> None:
+    names = ["tokenizer.json", "model.safetensors"]
+    lines = found(tmp_path, {**SMALL, **dict.fromkeys(names, POINTER)})
+    assert [line.split(": ")[:2] for line in lines] == [
+        [name, "a Git LFS pointer, not the file itself"] for name in names
+    ]
+
+
 @pytest.mark.parametrize("case", ADJUST)
 def test_each_damage_is_one_line_with_its_own_words(tmp_path: Path, case: str) -> None:
     change, line = ADJUST[case]

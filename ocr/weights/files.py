@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 JSON_LIMIT = 100_000_000  # bytes; what the safetensors library allows a header
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # what a clone without Git LFS has for a large file
 
 
 class Damage(Exception):  # noqa: N818 (a finding that `problems` reports)
@@ -34,7 +35,9 @@ def json_object(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds. Raises Damage where it holds anything else."""
     if size_of(path) > JSON_LIMIT:
         raise Damage(f"longer than any such file: {size_text(size_of(path))}")
-    return parse_object(path.read_bytes())
+    raw = path.read_bytes()
+    refuse_pointer(raw)
+    return parse_object(raw)
 
 
 def parse_object(raw: bytes, what: str = "") -> dict[str, Any]:
@@ -46,6 +49,12 @@ def parse_object(raw: bytes, what: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Damage(f"{what}not a JSON object")
     return value
+
+
+def refuse_pointer(raw: bytes) -> None:
+    """Raise Damage where a file begins as a Git LFS pointer; no JSON and no safetensors header begins so."""
+    if raw.startswith(LFS_POINTER):
+        raise Damage("a Git LFS pointer, not the file itself: run `git lfs pull` in the folder, or fetch the weights")
 
 
 def size_of(path: Path) -> int:

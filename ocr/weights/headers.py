@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from ocr.weights.files import JSON_LIMIT, Damage, parse_object, short, size_of
+from ocr.weights.files import JSON_LIMIT, Damage, parse_object, refuse_pointer, short, size_of
 
 # Bits of one element, for every dtype of the safetensors format.
 DTYPE_BITS: Mapping[str, int] = {
@@ -46,8 +46,10 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     if size < 8:
         raise Damage(f"short file: {size} bytes, not even the 8 that say how long the header is")
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
         raw = file.read(min(length, JSON_LIMIT))
+    refuse_pointer(start + raw)
     if length > min(size - 8, JSON_LIMIT):
         raise Damage(_length_fault(raw, length))
     if not raw.startswith(b"{"):
