@@ -12,6 +12,7 @@ from cog import BasePredictor, CancelationException, ConcatenateIterator, Input,
 
 from ocr.documents.document import open_document
 from ocr.errors import InputError
+from ocr.faces.cog.failures import in_terms_of_inputs
 from ocr.output.writers import WRITERS, metrics
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -98,16 +99,17 @@ class Predictor(BasePredictor):
     ) -> ConcatenateIterator[str]:
         """Read a document and stream its text."""
         if output_format not in WRITERS:
-            raise InputError(f"output_format is {output_format!r}; it must be one of: {', '.join(WRITERS)}.")
-        request = Request(
-            model=self.reader.resolve(model),
-            task=task_type,
-            reference_text=reference_text,
-            resolution=resolution_size,
-            prompt=prompt,
-        )
-        decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
-        document = open_document(uploaded(image), pages, self.reader.settings, dpi)
+            raise InputError(f"is {output_format!r}; it must be one of: {', '.join(WRITERS)}.", "output_format")
+        with in_terms_of_inputs():
+            request = Request(
+                model=self.reader.resolve(model),
+                task=task_type,
+                reference_text=reference_text,
+                resolution=resolution_size,
+                prompt=prompt,
+            )
+            decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
+            document = open_document(uploaded(image), pages, self.reader.settings, dpi)
         writer = WRITERS[output_format]()
         results: list[PageResult] = []
         try:
@@ -137,5 +139,5 @@ def uploaded(image: object) -> FilePath:
     """
     folder = FilePath(gettempdir()).resolve()
     if not isinstance(image, FilePath) or not image.is_file() or folder not in image.resolve().parents:
-        raise InputError("image must be an uploaded file, a data: URL or an http(s) URL; paths are not opened.")
+        raise InputError("must be an uploaded file, a data: URL or an http(s) URL; paths are not opened.", "image")
     return image

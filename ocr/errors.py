@@ -8,15 +8,33 @@
 The message is written for that person: what came, what is allowed, what to do next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class OCRError(Exception):
     """Base of all errors with a message meant for people."""
 
+    def named(self, names: Mapping[str, str]) -> str:
+        """The message as a face shows it; `names` has the face's own name for an option of this package."""
+        return str(self)
+
 
 class InputError(OCRError):
-    """What the caller sent cannot be read as it is."""
+    """What the caller sent cannot be read as it is.
+
+    Where the value of one option is wrong, `field` is the option's name in this package (`task`, `pages`), and the
+    message goes on after the name: `is 'x'; it must be …`.
+    """
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message, field)  # both, so that a copy has both
+        self.message, self.field = message, field
+
+    def __str__(self) -> str:
+        return self.named({})
+
+    def named(self, names: Mapping[str, str]) -> str:
+        return f"{names.get(self.field, self.field)} {self.message}" if self.field else self.message
 
 
 class SetupError(OCRError):

@@ -65,9 +65,9 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_new_tokens <= MAX_NEW_TOKENS:
-            raise InputError(f"max_new_tokens is {self.max_new_tokens}; it must be from 1 to {MAX_NEW_TOKENS}.")
+            raise InputError(f"is {self.max_new_tokens}; it must be from 1 to {MAX_NEW_TOKENS}.", "max_new_tokens")
         if self.temperature is not None and not (math.isfinite(self.temperature) and 0 <= self.temperature <= 2):
-            raise InputError(f"temperature is {self.temperature}; it must be from 0 (greedy) to 2.")
+            raise InputError(f"is {self.temperature}; it must be from 0 (greedy) to 2.", "temperature")
 
     def sampling(self, prompt: Prompt) -> Sampling:
         """How the tokens of an answer to this prompt are drawn."""

@@ -42,9 +42,9 @@ def test_the_presets_have_the_sizes_of_the_makers() -> None:
         ({"model": "gpt"}, ["'gpt'", "deepseek-ocr"]),
         ({"task": "OCR"}, ["'OCR'", "Free OCR", "Convert to Markdown"]),
         ({"resolution": "Huge"}, ["'Huge'", "Tiny", "Gundam"]),
-        ({"task": LOCATE}, ["reference_text", "what to locate"]),
-        ({"task": LOCATE, "reference_text": "  "}, ["reference_text"]),
-        ({"reference_text": "title"}, ["no effect", LOCATE]),
+        ({"task": LOCATE}, ["reference is empty", "what to locate"]),
+        ({"task": LOCATE, "reference_text": "  "}, ["reference is empty"]),
+        ({"reference_text": "title"}, ["reference would have no effect", LOCATE]),
         ({"prompt": "Read.", "reference_text": "title"}, ["no effect"]),
     ],
 )

@@ -249,7 +249,7 @@ def test_a_task_the_model_lacks_is_refused_with_those_it_has() -> None:
         InputError, match=r"not trained for 'Parse Figure'; its tasks are: Convert to Markdown, Free OCR"
     ):
         Request(model="dots.ocr", task="Parse Figure")
-    with pytest.raises(InputError, match="needs reference_text: the box to read, as x1,y1,x2,y2"):
+    with pytest.raises(InputError, match="'Read Region' needs it: the box to read, as x1,y1,x2,y2"):
         Request(model="dots.ocr", task="Read Region")
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ocr.errors import InputError
-from ocr.faces.cog.local import _message, main, parse_inputs, worker_text
+from ocr.errors import InputError, OCRError, SetupError
+from ocr.faces.cog.failures import failure
+from ocr.faces.cog.local import main, parse_inputs, worker_text
 from tests.pictures import encoded, page
 
 
@@ -49,7 +50,27 @@ def test_only_what_the_predictor_prints_is_passed_on() -> None:
     assert worker_text("not json") == ""
 
 
-def test_the_predictors_own_sentence_is_shown() -> None:
-    assert _message("worker setup failed: setup failed: SetupError: No weights.") == "No weights."
-    assert _message("Prediction failed: InputError: Wrong.") == "Wrong."
-    assert _message("something else") == "something else"
+@pytest.mark.parametrize(
+    ("told", "kind", "message"),
+    [
+        ("Prediction failed: Prediction failed: InputError: Wrong.", InputError, "Wrong."),
+        (
+            "Loaded one.\nworker setup failed: worker setup failed (slot 1f-2a): Setup failed: setup failed: "
+            "SetupError: No weights.",
+            SetupError,
+            "No weights.",
+        ),
+        (
+            "Prediction failed: InputError: 'a' is an InputError: b\nand c",
+            InputError,
+            "'a' is an InputError: b\nand c",
+        ),
+        ("Prediction failed: KeyError: 'x'", OCRError, "Prediction failed: KeyError: 'x'"),
+        ("The prediction ended as canceled.", OCRError, "The prediction ended as canceled."),
+    ],
+)
+def test_the_predictors_own_error_comes_out_of_what_the_server_says(
+    told: str, kind: type[OCRError], message: str
+) -> None:
+    error = failure(told)
+    assert (type(error), str(error)) == (kind, message)

@@ -151,7 +151,7 @@ def test_a_missing_image_is_refused(client: httpx.Client) -> None:
         ({"image": data_url(b"%PDF-1.7", "application/pdf")}, "PDF is damaged"),
         ({"image": "/etc/hostname"}, "paths are not opened"),
         ({"image": "file:///etc/hostname"}, "paths are not opened"),
-        ({"task_type": "Locate Object by Reference"}, "needs reference_text"),
+        ({"task_type": "Locate Object by Reference"}, "reference_text is empty; 'Locate"),
     ],
 )
 def test_what_cannot_be_read_fails_with_its_sentence(

@@ -31,7 +31,7 @@ def open_document(source: Path | bytes, selection: str, settings: Settings, dpi:
     InputError, before any page comes out, for a file, a selection or a dpi that cannot be read.
     """
     if not pdf.MIN_DPI <= dpi <= pdf.MAX_DPI:
-        raise InputError(f"dpi is {dpi}; it must be from {pdf.MIN_DPI} to {pdf.MAX_DPI}.")
+        raise InputError(f"is {dpi}; it must be from {pdf.MIN_DPI} to {pdf.MAX_DPI}.", "dpi")
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(_open_file(source, settings.max_file_mb))
         pages = opened.enter_context(contextlib.closing(_pages(file, dpi, settings.max_pixels)))
@@ -186,9 +186,9 @@ def select_pages(selection: str, count: int, most: int) -> list[int]:
     for part, first, last in page_ranges(selection):
         if not 1 <= first <= last <= count:
             has = "1 page" if count == 1 else f"pages 1 to {count}"
-            raise InputError(f"pages is {selection!r}; {part!r} cannot be read: the document has {has}.")
+            raise InputError(f"is {selection!r}; {part!r} cannot be read: the document has {has}.", "pages")
         chosen.update(range(first, last + 1))
-        _check_most(len(chosen), most, f"pages is {selection!r}; up to {part!r} it selects")
+        _check_most(len(chosen), most, f"is {selection!r}; up to {part!r} it selects", "pages")
     return sorted(chosen)
 
 
@@ -197,13 +197,14 @@ def page_ranges(selection: str) -> Iterator[tuple[str, int, int]]:
     for part in selection.split(",") if selection.strip() else ():
         match = _RANGE.fullmatch(part)
         if match is None:
-            raise InputError(f"pages is {selection!r}; {part.strip()!r} is no page or range. Write it like 1-3,7.")
+            raise InputError(f"is {selection!r}; {part.strip()!r} is no page or range. Write it like 1-3,7.", "pages")
         yield part.strip(), int(match[1]), int(match[2] or match[1])
 
 
-def _check_most(number: int, most: int, what: str) -> None:
+def _check_most(number: int, most: int, what: str, field: str = "") -> None:
     if number > most:
         raise InputError(
             f"{what} {number:,} pages; at most {most:,} are read in one request. "
-            f"Select fewer with pages, like 1-{most}, or raise OCR_MAX_PAGES on the server."
+            f"Select fewer, like 1-{most}, or raise OCR_MAX_PAGES on the server.",
+            field,
         )

@@ -41,7 +41,7 @@ class Reader:
         if model in MODELS:
             return model
         if model != AUTO:
-            raise InputError(f"model is {model!r}; it must be one of: {choices((AUTO, *MODELS))}.")
+            raise InputError(f"is {model!r}; it must be one of: {choices((AUTO, *MODELS))}.", "model")
         present = (name for name in MODELS if status(name, self.settings.checkpoints).is_ready)
         return next(iter(self.settings.models or present), next(iter(MODELS)))
 

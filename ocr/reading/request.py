@@ -22,11 +22,11 @@ class Request:
     def __post_init__(self) -> None:
         for name, value, table in (
             ("model", self.model, MODELS),
-            ("task_type", self.task, TASKS),
-            ("resolution_size", self.resolution, PRESETS),
+            ("task", self.task, TASKS),
+            ("resolution", self.resolution, PRESETS),
         ):
             if value not in table:
-                raise InputError(f"{name} is {value!r}; it must be one of: {choices(table)}.")
+                raise InputError(f"is {value!r}; it must be one of: {choices(table)}.", name)
         model = MODELS[self.model]
         if self.resolution not in model.presets:
             raise InputError(f"{self.model} takes no {self.resolution!r}; its presets are: {choices(model.presets)}.")
@@ -39,11 +39,11 @@ class Request:
     def _check_reference(self) -> None:
         wanted = TASKS_WITH_REFERENCE.get(self.task) if not self.prompt.strip() else None
         if wanted and not self.reference_text.strip():
-            raise InputError(f"{self.task!r} needs reference_text: {wanted}.")
+            raise InputError(f"is empty; {self.task!r} needs it: {wanted}.", "reference")
         if not wanted and self.reference_text.strip():
             raise InputError(
-                f"reference_text is only for {choices(map(repr, TASKS_WITH_REFERENCE))} and would have no effect here; "
-                "leave it empty."
+                f"would have no effect here: it is for {choices(map(repr, TASKS_WITH_REFERENCE))}. Leave it empty.",
+                "reference",
             )
 
     @property

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ocr.documents.document import Document, NumberedPage, open_document
 from ocr.errors import OCRError, SetupError
+from ocr.faces.cli.options import NAMES
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
 from ocr.output.folder import Files, Folder
@@ -190,7 +191,7 @@ def _kept(pages: Iterable[NumberedPage], images: dict[int, Image.Image]) -> Iter
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, OCRError):
-        return str(error)
+        return error.named(NAMES)
     if isinstance(error, OSError):
         where = f" {error.filename!r}" if error.filename else ""
         return f"{error.strerror or error}{where}"

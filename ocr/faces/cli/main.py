@@ -18,6 +18,7 @@ from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, OCRError, choices
 from ocr.faces.cli.batch import Batch, Job, JsonLines, Outcome, Sink, Text
 from ocr.faces.cli.doctor import State, examine
+from ocr.faces.cli.options import NAMES
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
 from ocr.faces.cli.sources import STDIN, Source, find, printable
 from ocr.models.catalog import AUTO, MODELS
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
         return NOBODY_LISTENS
     except InputError as error:
-        print(f"error: {str(error).replace('reference_text', '--reference')}", file=sys.stderr)
+        print(f"error: {error.named(NAMES)}", file=sys.stderr)
         return WRONG_USAGE
     except OCRError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -24,6 +24,7 @@ import httpx
 from httpx_sse import connect_sse
 
 from ocr.errors import InputError, OCRError, SetupError, choices
+from ocr.faces.cog.failures import failure
 from ocr.faces.cog.schema import openapi, write_schema
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -92,7 +93,7 @@ class LocalServer:
                 raise SetupError(f"The server ended at start with exit status {self.process.returncode}.")
             time.sleep(0.1)
         if health["status"] != "READY":
-            raise SetupError(_message(health.get("setup", {}).get("logs", "") or health["status"]))
+            raise SetupError(str(failure(health.get("setup", {}).get("logs", "") or health["status"])))
 
     def health(self) -> dict[str, Any]:
         """The server's own word on its state; status UNKNOWN while it does not answer yet."""
@@ -134,13 +135,6 @@ def worker_text(line: str) -> str:
     return "" if "DeprecationWarning" in text else text
 
 
-def _message(error: str) -> str:
-    """The predictor's own sentence out of the server's error, which names the exception after its own words."""
-    for name in ("SetupError: ", "InputError: ", "ModelError: "):
-        error = error.rpartition(name)[2]
-    return error
-
-
 def stream(url: str, inputs: Mapping[str, Any]) -> Iterator[str]:
     """The text of one prediction as it comes. Raises OCRError where the prediction is refused or fails."""
     with (
@@ -154,7 +148,7 @@ def stream(url: str, inputs: Mapping[str, Any]) -> Iterator[str]:
             if event.event == "output":
                 yield data["chunk"]
             elif event.event == "completed" and data["status"] != "succeeded":
-                raise OCRError(_message(data.get("error") or f"The prediction ended as {data['status']}."))
+                raise failure(data.get("error") or f"The prediction ended as {data['status']}.")
 
 
 def _refusal(body: bytes) -> str:

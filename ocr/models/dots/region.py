@@ -15,7 +15,7 @@ def read_box(words: str) -> Box:
     x1, y1, x2, y2 = map(float, match.groups()) if match else (0.0, 0.0, 0.0, 0.0)
     if not (0 <= x1 < x2 and 0 <= y1 < y2):
         raise InputError(
-            f"reference_text is {words[:80]!r}; the box to read is four numbers x1,y1,x2,y2 in pixels of the page, "
+            f"The box to read is {words[:80]!r}; it must be four numbers x1,y1,x2,y2 in pixels of the page, "
             "with 0 <= x1 < x2 and 0 <= y1 < y2."
         )
     return x1, y1, x2, y2
@@ -30,7 +30,7 @@ def region(words: str, page: tuple[int, int], seen: tuple[int, int]) -> str:
     x1, y1, x2, y2 = read_box(words)
     if x2 > width or y2 > height:
         raise InputError(
-            f"reference_text is {words[:80]!r}; the box to read is four numbers x1,y1,x2,y2 in pixels of the page, "
+            f"The box to read is {words[:80]!r}; it must be four numbers x1,y1,x2,y2 in pixels of the page, "
             f"with 0 <= x1 < x2 <= {width} and 0 <= y1 < y2 <= {height}."
         )
     scaled = (x1 * seen[0] / width, y1 * seen[1] / height, x2 * seen[0] / width, y2 * seen[1] / height)
