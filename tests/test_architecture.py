@@ -26,7 +26,7 @@ def test_weights_need_the_standard_library_alone(path: Path) -> None:
     "module",
     [
         "predict",
-        "ocr.faces.cog.local",
+        "ocr.faces.cog.main",
         "ocr.faces.cli.main",
         "ocr.faces.cog.schema",
         "ocr.documents.document",

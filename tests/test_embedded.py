@@ -14,7 +14,7 @@ from httpx_sse import connect_sse
 
 from ocr.errors import InputError
 from ocr.faces.cli.main import main
-from ocr.faces.cog.local import LocalServer
+from ocr.faces.cog.main import LocalServer
 from ocr.faces.cog.schema import openapi
 from ocr.weights.whole import problems
 from predict import Predictor

@@ -8,7 +8,7 @@ import pytest
 
 from ocr.errors import InputError, OCRError, SetupError
 from ocr.faces.cog.failures import failure
-from ocr.faces.cog.local import main, parse_inputs, worker_text
+from ocr.faces.cog.main import main, parse_inputs, worker_text
 from tests.pictures import encoded, page
 
 

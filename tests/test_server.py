@@ -21,7 +21,7 @@ from httpx_sse import ServerSentEvent, connect_sse
 from PIL import Image
 
 from ocr.errors import SetupError
-from ocr.faces.cog.local import LocalServer, free_port, main
+from ocr.faces.cog.main import LocalServer, free_port, main
 from tests.pictures import encoded, page, png_header
 
 PNG = encoded(page())
@@ -247,7 +247,7 @@ def test_a_server_without_weights_names_the_command_that_mends_it(tmp_path: Path
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_served_server_ends_with_its_command(checkpoints: Path, number: signal.Signals) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "ocr.faces.cog.local", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "ocr.faces.cog.main", "serve", "--port", str(port)]
     env = {**os.environ, "OCR_CHECKPOINTS": str(checkpoints), "OCR_DEVICE": "cpu", "OCR_DTYPE": "float32"}
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -16,10 +16,10 @@ from pathlib import Path
 from ocr.documents.document import PDF_DPI, page_ranges
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, OCRError, choices
-from ocr.faces.cli.batch import Batch, Job, JsonLines, Outcome, Sink, Text
 from ocr.faces.cli.doctor import State, examine
 from ocr.faces.cli.options import NAMES
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
+from ocr.faces.cli.run import Batch, Job, JsonLines, Outcome, Sink, Text
 from ocr.faces.cli.sources import STDIN, Source, find, printable
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE

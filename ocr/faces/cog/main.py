@@ -1,6 +1,6 @@
 """Cog's server on this machine without Docker, and one prediction on it: what `cog serve` and `cog predict` do.
 
-`python -m ocr.faces.cog.local serve` and `… predict -i image=@page.jpg`; script/serve and script/predict set up what
+`python -m ocr.faces.cog.main serve` and `… predict -i image=@page.jpg`; script/serve and script/predict set up what
 they need first. Speaks HTTP to the server and imports no engine.
 """
 
@@ -222,7 +222,7 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m ocr.faces.cog.local", description="Run the predictor without Docker."
+        prog="python -m ocr.faces.cog.main", description="Run the predictor without Docker."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("predict", help="run one prediction and print its text as it comes")
