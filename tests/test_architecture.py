@@ -27,6 +27,7 @@ def test_weights_need_the_standard_library_alone(path: Path) -> None:
     [
         "predict",
         "ocr.faces.cog.main",
+        "ocr.faces.cog.server",
         "ocr.faces.cli.main",
         "ocr.faces.cog.schema",
         "ocr.documents.document",

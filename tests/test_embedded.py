@@ -14,8 +14,8 @@ from httpx_sse import connect_sse
 
 from ocr.errors import InputError
 from ocr.faces.cli.main import main
-from ocr.faces.cog.main import LocalServer
 from ocr.faces.cog.schema import openapi
+from ocr.faces.cog.server import LocalServer
 from ocr.weights.whole import problems
 from predict import Predictor
 

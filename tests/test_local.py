@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ocr.errors import InputError, OCRError, SetupError
+from ocr.faces.cog.client import parse_inputs
 from ocr.faces.cog.failures import failure
-from ocr.faces.cog.main import main, parse_inputs, worker_text
+from ocr.faces.cog.main import main
+from ocr.faces.cog.server import worker_text
 from tests.pictures import encoded, page
 
 

@@ -21,7 +21,8 @@ from httpx_sse import ServerSentEvent, connect_sse
 from PIL import Image
 
 from ocr.errors import SetupError
-from ocr.faces.cog.main import LocalServer, free_port, main
+from ocr.faces.cog.main import main
+from ocr.faces.cog.server import LocalServer, free_port
 from tests.pictures import encoded, page, png_header
 
 PNG = encoded(page())

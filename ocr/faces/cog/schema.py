@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+PROJECT = Path(__file__).resolve().parents[3]  # where predict.py is, and the server runs
 SCHEMA_PATH = Path(".cog") / "openapi_schema.json"
 _TYPES = {
     "Path": {"type": "string", "format": "uri"},

@@ -1,0 +1,126 @@
+"""Cog's HTTP server on this machine without Docker, in a process of its own. Imports no engine."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from ocr.errors import SetupError
+from ocr.faces.cog.failures import failure
+from ocr.faces.cog.schema import PROJECT, write_schema
+
+STARTING = ("STARTING", "UNKNOWN")
+
+
+class LocalServer:
+    """A Cog server in a process of its own, running while the `with` block does.
+
+    What setup prints is passed on to `log` as it comes. Raises SetupError where the server does not become ready.
+    """
+
+    def __init__(
+        self, *, port: int = 0, host: str = "127.0.0.1", env: Mapping[str, str] | None = None, log: IO[str] = sys.stderr
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._host = host
+        self._env = dict(env or {})
+        self._log = log
+
+    def __enter__(self) -> "LocalServer":
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the process; it is not ready yet."""
+        write_schema(PROJECT)
+        self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            [sys.executable, "-m", "cog.server.http", "--host", self._host],
+            cwd=PROJECT,
+            env={**os.environ, **self._environment(), **self._env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for this program, which then stops the server in order
+        )
+        self._pump = threading.Thread(target=self._pass_on, daemon=True)
+        self._pump.start()
+
+    def _environment(self) -> dict[str, str]:
+        # The server starts its worker with the `python` that is first on PATH.
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+        return {"PATH": path, "PORT": str(self.port), "COG_PREDICT_TYPE_STUB": "predict.py:Predictor"}
+
+    def _pass_on(self) -> None:
+        """Show what setup and predictions print; the server's own log lines are of no use to a person."""
+        assert self.process.stderr is not None  # noqa: S101
+        for line in self.process.stderr:
+            if text := worker_text(line):
+                print(text, file=self._log, flush=True)
+
+    def wait_until_ready(self) -> None:
+        """Wait for setup to end, however long the weights take. Raises SetupError with its message if it fails."""
+        while (health := self.health())["status"] in STARTING:
+            if self.process.poll() is not None:
+                raise SetupError(f"The server ended at start with exit status {self.process.returncode}.")
+            time.sleep(0.1)
+        if health["status"] != "READY":
+            raise SetupError(str(failure(health.get("setup", {}).get("logs", "") or health["status"])))
+
+    def health(self) -> dict[str, Any]:
+        """The server's own word on its state; status UNKNOWN while it does not answer yet."""
+        try:
+            answer: dict[str, Any] = httpx.get(f"{self.url}/health-check", timeout=5).json()
+        except httpx.TransportError:
+            return {"status": "UNKNOWN"}
+        return answer
+
+    def stop(self) -> None:
+        """End the server and its worker, which may outlive it in the middle of a step."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._pump.join()
+        assert self.process.stderr is not None  # noqa: S101
+        self.process.stderr.close()
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def worker_text(line: str) -> str:
+    """What the predictor itself printed, out of one JSON line of the server's log; empty for the server's own lines."""
+    try:
+        entry = json.loads(line)
+        fields = entry["fields"]
+        text = str(fields["message"]) if "source" in fields else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "" if "DeprecationWarning" in text else text
