@@ -227,9 +227,9 @@ def test_a_folder_without_documents_is_one_clear_sentence(run: Run, capsys: pyte
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["read"], "required: SOURCE"),
-        (["read", "a.png", "--colour"], "unrecognized arguments: --colour"),
-        (["models", "more"], "unrecognized arguments: more"),
+        (["read"], "error: Missing argument 'SOURCE...'"),
+        (["read", "a.png", "--colour"], "error: No such option '--colour'"),
+        (["models", "more"], "error: Got unexpected extra argument (more)"),
         (
             ["read", "a.png", "--format", "md,doc"],
             "'doc' is no format; it must be one of: md, json, annotated",

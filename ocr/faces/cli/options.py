@@ -1,6 +1,21 @@
-"""The options of the command line."""
+"""The options of `read`: what they are called, what they take, and how --help shows them. Reads nothing."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ocr.documents.document import PDF_DPI
+from ocr.documents.pdf import MAX_DPI, MIN_DPI
+from ocr.errors import choices
+from ocr.models.catalog import AUTO, MODELS
+from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
+from ocr.output.folder import FORMATS
+from ocr.settings import MAX_BATCH
+from ocr.types import MAX_NEW_TOKENS, Decoding
 
 # What the command line calls the options that an InputError may name.
 NAMES: Mapping[str, str] = {
@@ -13,3 +28,155 @@ NAMES: Mapping[str, str] = {
     "dpi": "--dpi",
     "max_new_tokens": "--max-new-tokens",
 }
+
+IN_FOLDER = ("md", "figures")  # what is written there by default: the text, and the pictures that it links to
+ON_STDOUT: Mapping[str, str] = {"md": "markdown", "json": "json"}  # formats that are text, and their writers
+SOURCE = "a file, folder, pattern or URL; - for standard input"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was typed after `read`, each option checked by itself."""
+
+    source: tuple[str, ...]
+    output: Path | None
+    formats: tuple[str, ...] | None
+    jsonl: bool
+    resume: bool
+    model: str
+    task: str
+    resolution: str
+    reference: str
+    prompt: str
+    pages: str
+    dpi: int
+    max_new_tokens: int
+    batch: int | None
+
+
+class Grouped(click.Option):
+    """An option below a heading of its own in --help."""
+
+    def __init__(self, heading: str, names: Sequence[str], **more: Any) -> None:
+        super().__init__(list(names), **more)
+        self.heading = heading
+
+
+class Command(click.Command):
+    """A command whose options stand below their headings in --help, with the words after them as they are written."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
+                rows.setdefault(getattr(parameter, "heading", "Other"), []).append(record)
+        for heading, records in rows.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"\n{self.epilog}")
+
+
+def begun(names: Sequence[str]) -> Callable[[str], str]:
+    """What finds the name that some letters begin or are, in any case and without signs between them.
+
+    Of several it is the one that all the others begin with. Raises ValueError where there is none.
+    """
+
+    def plain(text: str) -> str:
+        return re.sub(r"[\W_]+", "", text).casefold()
+
+    def name(value: str) -> str:
+        matches = sorted((name for name in names if plain(name).startswith(plain(value))), key=len)
+        if not matches or not all(plain(name).startswith(plain(matches[0])) for name in matches):
+            raise ValueError(f"{value!r} must be, or begin, one of: {choices(names)}")
+        return matches[0]
+
+    return name
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """What makes a number of its digits. Raises ValueError for one that is not in the range."""
+
+    def whole(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+            raise ValueError(f"{value!r} must be a whole number from {least} to {most}")
+        return int(value)
+
+    return whole
+
+
+def formats(value: str) -> tuple[str, ...]:
+    """Names of formats out of a list with commas, each once. Raises ValueError for one that is none."""
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise ValueError(f"{name!r} is no format; it must be one of: {choices(FORMATS)}")
+    return names
+
+
+def parameters() -> list[click.Parameter]:
+    """What `read` takes, in the order of its --help."""
+    return [
+        click.Argument(["source"], nargs=-1, required=True, metavar="SOURCE...", help=SOURCE),
+        *_output("What comes out"),
+        *_request("What is asked"),
+        *_pages("Which pages, and how"),
+    ]
+
+
+def _output(heading: str) -> list[click.Parameter]:
+    default = f"default: {','.join(IN_FOLDER)} with -o, {next(iter(ON_STDOUT))} without"
+    return [
+        Grouped(
+            heading,
+            ["-o", "--output"],
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="write files into this folder; it is made where it is not",
+        ),
+        Grouped(
+            heading,
+            ["--format", "formats"],
+            type=formats,
+            metavar="LIST",
+            help=f"some of {','.join(FORMATS)} ({default})",
+        ),
+        Grouped(heading, ["--jsonl"], is_flag=True, help="print each page as a line of JSON as soon as it is read"),
+        Grouped(
+            heading, ["--resume"], is_flag=True, help="skip documents that DIR holds whole, read with the same options"
+        ),
+    ]
+
+
+def _request(heading: str) -> list[click.Parameter]:
+    def choice(option: str, names: Sequence[str], default: str, words: str = "") -> click.Option:
+        listed = f"{words}{choices(names)}, or how one of them begins (default: {default})"
+        return Grouped(heading, [option], type=begun(names), default=default, metavar="NAME", help=listed)
+
+    def text(option: str, words: str) -> click.Option:
+        return Grouped(heading, [option], default="", metavar="TEXT", help=words)
+
+    return [
+        choice("--model", (AUTO, *MODELS), AUTO),
+        choice("--task", TASKS, MARKDOWN),
+        choice("--resolution", PRESETS, DEFAULT_PRESET, "how closely the model looks: "),
+        text("--reference", "; ".join(f"{task}: {words}" for task, words in TASKS_WITH_REFERENCE.items())),
+        text("--prompt", "your own instruction in place of the task's"),
+    ]
+
+
+def _pages(heading: str) -> list[click.Parameter]:
+    def limit(option: str, least: int, most: int, default: int | None, words: str) -> click.Option:
+        shown = f"{words}, {least} to {most} (default: {default or 'OCR_BATCH, or what memory has room for'})"
+        value = str(default) if default else None
+        return Grouped(heading, [option], type=number(least, most), default=value, metavar="N", help=shown)
+
+    return [
+        Grouped(heading, ["--pages"], default="", metavar="LIST", help="which ones, like 1-3,7 (default: all)"),
+        limit("--dpi", MIN_DPI, MAX_DPI, PDF_DPI, "at which PDF pages are drawn"),
+        limit("--max-new-tokens", 1, MAX_NEW_TOKENS, Decoding.max_new_tokens, "the most tokens of text for a page"),
+        limit("--batch", 1, MAX_BATCH, None, "pages decoded together"),
+    ]

@@ -15,6 +15,7 @@ from ocr.errors import OCRError, SetupError
 from ocr.faces.cli.options import NAMES
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
+from ocr.faces.exits import explained
 from ocr.output.folder import Files, Folder
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
@@ -193,7 +194,6 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OCRError):
         return error.named(NAMES)
     if isinstance(error, OSError):
-        where = f" {error.filename!r}" if error.filename else ""
-        return f"{error.strerror or error}{where}"
+        return explained(error)
     log.error("Nobody foresaw this error; please report it.", exc_info=error)
     return f"{type(error).__name__}: {error}"

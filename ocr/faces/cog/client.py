@@ -8,27 +8,32 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from httpx_sse import connect_sse
+from httpx_sse import EventSource, connect_sse
 
-from ocr.errors import InputError, choices
+from ocr.errors import InputError, OCRError, choices
 from ocr.faces.cog.failures import failure
 from ocr.faces.cog.schema import PROJECT, openapi
 
 
 def stream(url: str, inputs: Mapping[str, Any]) -> Iterator[str]:
     """The text of one prediction as it comes. Raises OCRError where the prediction is refused or fails."""
-    with (
-        httpx.Client(timeout=httpx.Timeout(10, read=None)) as client,
-        connect_sse(client, "POST", f"{url}/predictions", json={"input": dict(inputs)}) as events,
-    ):
-        if events.response.status_code != httpx.codes.OK:
-            raise InputError(_refusal(events.response.read()))
-        for event in events.iter_sse():
-            data = json.loads(event.data)
-            if event.event == "output":
-                yield data["chunk"]
-            elif event.event == "completed" and data["status"] != "succeeded":
-                raise failure(data.get("error") or f"The prediction ended as {data['status']}.")
+    client = httpx.Client(timeout=httpx.Timeout(10, read=None))
+    try:
+        with client, connect_sse(client, "POST", f"{url}/predictions", json={"input": dict(inputs)}) as events:
+            if events.response.status_code != httpx.codes.OK:
+                raise InputError(_refusal(events.response.read()))
+            yield from _chunks(events)
+    except httpx.HTTPError as error:
+        raise OCRError(f"The server did not answer to the end: {str(error) or type(error).__name__}.") from error
+
+
+def _chunks(events: EventSource) -> Iterator[str]:
+    for event in events.iter_sse():
+        data = json.loads(event.data)
+        if event.event == "output":
+            yield data["chunk"]
+        elif event.event == "completed" and data["status"] != "succeeded":
+            raise failure(data.get("error") or f"The prediction ended as {data['status']}.")
 
 
 def _refusal(body: bytes) -> str:
