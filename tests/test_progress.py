@@ -1,4 +1,4 @@
-"""How a batch gets on: the figures, the plain lines, the bar."""
+"""How a run gets on: the counts, the plain lines, the bar."""
 
 import io
 import logging
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ocr.faces.cli.progress import Bar, Lines, Tally, figures, logged
+from ocr.faces.cli.progress import Bar, Lines, Tally, counts, logged
 from ocr.types import FinishReason, PageResult
 
 
@@ -26,29 +26,29 @@ def result(page: int, reason: FinishReason = FinishReason.STOP, error: str = "")
 def test_the_time_left_is_reckoned_by_the_pages_read_and_the_documents_opened() -> None:
     clock = Clock()
     tally = Tally(waiting=3, clock=clock)
-    tally.turn()
+    tally.next_document()
     clock.now += 1000  # a model is loaded: no page's time
     tally.open(4)
-    assert figures(tally) == "0/~12 pages"
+    assert counts(tally) == "0/~12 pages"
     clock.now += 30
     tally.read = 2
-    assert figures(tally) == "2/~12 pages, 4 pages/min, 0:02:30 left"
-    tally.turn()
-    tally.turn()
-    assert figures(tally) == "2/2 pages, 4 pages/min, 0:00:00 left"
+    assert counts(tally) == "2/~12 pages, 4 pages/min, 0:02:30 left"
+    tally.next_document()
+    tally.next_document()
+    assert counts(tally) == "2/2 pages, 4 pages/min, 0:00:00 left"
 
 
 def test_a_document_that_cannot_be_opened_counts_no_pages() -> None:
     tally = Tally(waiting=2, clock=Clock())
-    tally.turn()
-    tally.turn()
+    tally.next_document()
+    tally.next_document()
     tally.open(5)
-    assert figures(tally) == "0/5 pages"
+    assert counts(tally) == "0/5 pages"
 
 
 def test_each_page_is_a_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines(1) as progress:
-        progress.turn("a.pdf")
+        progress.next_document("a.pdf")
         progress.open(4)
         progress.page(result(3))
         progress.page(result(4, FinishReason.LENGTH))
@@ -74,7 +74,7 @@ def test_a_terminal_gets_a_bar_and_lines_that_stay_above_it(monkeypatch: pytest.
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     with Bar(2) as progress, logged(progress):
-        progress.turn("[red]a.pdf")
+        progress.next_document("[red]a.pdf")
         progress.open(2)
         progress.page(result(1))
         logging.getLogger("ocr.engines.loading").info("Loaded [bold]model.")

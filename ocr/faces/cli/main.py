@@ -17,7 +17,7 @@ from ocr.faces import exits
 from ocr.faces.cli.doctor import State, examine
 from ocr.faces.cli.options import IN_FOLDER, NAMES, ON_STDOUT, Command, Options, parameters
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
-from ocr.faces.cli.run import Batch, Job, JsonLines, Outcome, Sink, Text
+from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Run, Sink, TextSink
 from ocr.faces.cli.sources import Source, find, printable
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
@@ -71,7 +71,7 @@ def read(**given: Any) -> int:
     sources = find(options.source)
     sink = _printed(options, formats, several=len(sources) > 1)
     progress = _progress(len(sources), prints=sink is not None)
-    run = Batch(reader, job, progress, printed=sink, folder=folder)
+    run = Run(reader, job, progress, printed=sink, folder=folder)
     try:
         with progress, logged(progress):
             run.run(sources)
@@ -142,14 +142,14 @@ def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Call
     """What makes the sink on standard output for a document; None where files are all that is wanted."""
     out = sys.stdout
     if options.jsonl:
-        return lambda source: JsonLines(out, source.place)
+        return lambda source: JsonLinesSink(out, source.place)
     if options.output is not None:
         return None
     if several and formats[0] != "md":
         raise InputError(f"{formats[0]} of several documents cannot be printed as one: use --jsonl, or -o DIR.")
     writer = WRITERS[ON_STDOUT[formats[0]]]
     blank = itertools.chain([""], itertools.repeat("\n"))  # before every heading but the first
-    return lambda source: Text(out, writer(), f"{next(blank)}==> {source} <==\n" if several else "")
+    return lambda source: TextSink(out, writer(), f"{next(blank)}==> {source} <==\n" if several else "")
 
 
 def _progress(documents: int, *, prints: bool) -> Progress:

@@ -1,4 +1,4 @@
-"""How a batch gets on, for people: a bar on a terminal, plain lines elsewhere. Knows no model and no file."""
+"""How a run gets on, for people: a bar on a terminal, plain lines elsewhere. Knows no model and no file."""
 
 import logging
 import sys
@@ -14,17 +14,17 @@ from ocr.types import FinishReason, PageResult
 
 @dataclass
 class Tally:
-    """What a batch has done and what is to come, in pages."""
+    """What a run has done and what is to come, in pages."""
 
-    waiting: int  # documents whose turn has not come; how many pages they have is not known before
+    waiting: int  # documents that come later; how many pages they have is not known before
     opened: int = 0  # documents
     known: int = 0  # pages of the documents that were opened
     read: int = 0  # pages
     started: float | None = None  # when reading began; what it took to load a model before is no page's time
     clock: Callable[[], float] = time.monotonic
 
-    def turn(self) -> None:
-        """The next document's turn has come; pages of the last one that were not read never will be."""
+    def next_document(self) -> None:
+        """The next document is begun; pages of the last one that were not read never will be."""
         self.waiting -= 1
         self.known = self.read
 
@@ -59,7 +59,7 @@ class Tally:
 class Progress:
     """Counts, and is quiet: for when the text itself shows how reading gets on.
 
-    Used as a `with` block. Each document has its `turn`; one that can be read is then `open`, and its pages follow.
+    Used as a `with` block. Each document is a `next_document`; one that can be read is then `open`, its pages follow.
     """
 
     def __init__(self, documents: int) -> None:
@@ -78,9 +78,9 @@ class Progress:
     def note(self, line: str) -> None:
         """What became of a document or a page, where that is no text."""
 
-    def turn(self, document: str) -> None:
-        """It is this document's turn; whether it can be opened is not known."""
-        self.tally.turn()
+    def next_document(self, document: str) -> None:
+        """A document is begun; whether it can be opened is not known."""
+        self.tally.next_document()
 
     def open(self, pages: int) -> None:
         """It can be read, and has this many pages."""
@@ -97,8 +97,8 @@ class Lines(Progress):
     def note(self, line: str) -> None:
         self.say(line)
 
-    def turn(self, document: str) -> None:
-        super().turn(document)
+    def next_document(self, document: str) -> None:
+        super().next_document(document)
         self._document, self._read = document, 0
 
     def open(self, pages: int) -> None:
@@ -135,12 +135,12 @@ class Bar(Progress):
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=32)),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[counts]}", markup=False, table_column=Column(no_wrap=True)),
             console=Console(stderr=True),
             expand=True,
             refresh_per_second=4,
         )
-        self._task = self._display.add_task("", total=documents, figures="")
+        self._task = self._display.add_task("", total=documents, counts="")
 
     def __enter__(self) -> Self:
         self._display.start()
@@ -155,8 +155,8 @@ class Bar(Progress):
     def note(self, line: str) -> None:
         self.say(line)
 
-    def turn(self, document: str) -> None:
-        super().turn(document)
+    def next_document(self, document: str) -> None:
+        super().next_document(document)
         number = f"{self._documents - self.tally.waiting}/{self._documents} " if self._documents > 1 else ""
         self._show(description=number + document)
 
@@ -174,12 +174,12 @@ class Bar(Progress):
             self._task,
             completed=tally.read,
             total=tally.expected,
-            figures=figures(tally),
+            counts=counts(tally),
             **fields,  # type: ignore[arg-type]
         )
 
 
-def figures(tally: Tally) -> str:
+def counts(tally: Tally) -> str:
     """What stands beside the bar: `3/~10 pages, 14.2/min, 0:01:20 left`; ~ where documents wait to be opened."""
     about = "~" if tally.waiting else ""
     pages = f"{tally.read}/{about}{round(tally.expected)} pages"
@@ -195,7 +195,7 @@ def logged(progress: Progress) -> Iterator[None]:
     But for what the reader says of a page that failed: it does not know of which document, and the batch tells it.
     """
     ours = logging.getLogger("ocr")
-    handler, level = _Shown(progress), ours.level
+    handler, level = _ProgressHandler(progress), ours.level
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
     try:
@@ -205,7 +205,7 @@ def logged(progress: Progress) -> Iterator[None]:
         ours.setLevel(level)
 
 
-class _Shown(logging.Handler):
+class _ProgressHandler(logging.Handler):
     def __init__(self, progress: Progress) -> None:
         super().__init__()
         self._progress = progress

@@ -48,7 +48,7 @@ class Sink(Protocol):
         ...
 
 
-class Text:
+class TextSink:
     """A document's text on a stream as it comes, below a line that names the document where one is given."""
 
     def __init__(self, out: IO[str], writer: Writer, heading: str = "") -> None:
@@ -71,7 +71,7 @@ class Text:
             self._out.flush()
 
 
-class JsonLines:
+class JsonLinesSink:
     """Each page on a stream as one line of JSON: the document's name, and what the JSON document has of a page."""
 
     def __init__(self, out: IO[str], document: str) -> None:
@@ -88,7 +88,7 @@ class JsonLines:
 
 @dataclass
 class Outcome:
-    """What became of a batch."""
+    """What became of a run."""
 
     documents: int = 0  # read to their end
     whole: int = 0  # skipped, because the folder holds them whole
@@ -97,7 +97,7 @@ class Outcome:
     early: list[str] = field(default_factory=list)  # a line for each page whose text ended before the model was done
 
 
-class Batch:
+class Run:
     """Reads documents with one job. What comes of them goes to `printed`, a sink for each, and into `folder`."""
 
     def __init__(
@@ -114,9 +114,9 @@ class Batch:
         self.outcome = Outcome()
 
     def run(self, sources: Iterable[Source]) -> None:
-        """Read all of them. Raises SetupError where no model can be loaded, BrokenPipeError where nobody listens."""
+        """Read all of them. Raises SetupError where no model can be loaded, BrokenPipeError for a closed output."""
         for source in sources:
-            self._progress.turn(str(source))
+            self._progress.next_document(str(source))
             try:
                 self._read(source)
             except (SetupError, BrokenPipeError):
@@ -195,5 +195,5 @@ def _sentence(error: Exception) -> str:
         return error.named(NAMES)
     if isinstance(error, OSError):
         return explained(error)
-    log.error("Nobody foresaw this error; please report it.", exc_info=error)
+    log.error("Unexpected error; please report it.", exc_info=error)
     return f"{type(error).__name__}: {error}"
