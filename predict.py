@@ -13,12 +13,15 @@ from cog import BasePredictor, CancelationException, ConcatenateIterator, Input,
 from ocr.documents.document import open_document
 from ocr.errors import InputError
 from ocr.faces.cog.failures import in_terms_of_inputs
+from ocr.faces.problems import in_short
 from ocr.output.writers import WRITERS, metrics
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import read_settings
 from ocr.types import Decoding, FinishReason, PageResult
 from ocr.weights.fetching import fetch
+
+log = logging.getLogger(__name__)
 
 
 class Predictor(BasePredictor):
@@ -116,6 +119,7 @@ class Predictor(BasePredictor):
             for event in self.reader.read(request, document, decoding):
                 if isinstance(event, PageResult):
                     results.append(event)
+                    log_page(event)
                 if text := writer.write(event):
                     yield text
         except CancelationException:
@@ -129,6 +133,14 @@ class Predictor(BasePredictor):
             yield text
         for name, value in metrics(results).items():
             self.record_metric(name, value)
+
+
+def log_page(result: PageResult) -> None:
+    """Say in the prediction's log what did not go well with a page, and nothing of any other."""
+    if result.error:
+        log.warning("Page %d cannot be read: %s", result.page, result.error)
+    if result.problems:
+        log.warning("Page %d: %s", result.page, in_short(result.problems))
 
 
 def uploaded(image: object) -> FilePath:

@@ -197,6 +197,20 @@ def test_a_page_that_ends_early_is_listed_and_is_no_failure(
     assert (heading, line) == ("1 ended early; the text so far is kept:", "  a.png, page 1: length")
 
 
+def test_a_page_with_problems_is_listed_and_is_no_failure(
+    run: Run, answers: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers("fine", "<|ref|>text<|/ref|><|det|>[[1, 2]]<|/det|>\nWords")
+    write("a.pdf", page(), page())
+    assert run("read", "a.pdf", "-o", "out") == 0
+    *lines, heading, line = capsys.readouterr().err.splitlines()
+    assert lines[-2].endswith(" s, 1 problem")
+    assert "problem" not in lines[-3]
+    assert heading == "1 with problems; the rest of their text is kept:"
+    assert line.startswith("  a.pdf, page 2: ")
+    assert "[[1, 2]]" in line
+
+
 def test_an_error_that_nobody_foresaw_ends_one_document_only(
     run: Run, answers: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

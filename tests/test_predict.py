@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_the_metrics_are_recorded(predict: Callable[..., tuple[str, dict[str, An
         "model": "deepseek-ocr",
         "pages": 1,
         "failed_pages": 0,
+        "problems": 0,
         "retries": 0,
         "prompt_tokens": 74 + len("\n<|grounding|>Convert the document to markdown.") - len("<|grounding|>") + 1,
         "completion_tokens": 8,
@@ -240,13 +242,30 @@ DAMAGED = page_result(1, FinishReason.ERROR, error="Page 1 is damaged.")
 
 
 def test_a_document_with_a_page_that_cannot_be_read_succeeds_and_says_so(
-    predictor: Predictor, predict: Callable[..., tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    predictor: Predictor,
+    predict: Callable[..., tuple[str, dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     found = [DAMAGED, Markdown("Text."), page_result(2, FinishReason.STOP, "Text.")]
     monkeypatch.setattr(predictor.reader, "read", lambda *_given: iter(found))
     text, metrics = predict()
     assert "Text." in text
     assert (metrics["finish_reason"], metrics["pages"]) == ("error", 2)
+    assert caplog.messages == ["Page 1 cannot be read: Page 1 is damaged."]
+
+
+def test_problems_are_counted_in_the_metrics_and_told_in_the_log(
+    predictor: Predictor,
+    predict: Callable[..., tuple[str, dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = page_result(1, FinishReason.STOP, "Text.")
+    found = [good, replace(good, page=2, problems=("One.",)), replace(good, page=3, problems=("Two\n.", "Three."))]
+    monkeypatch.setattr(predictor.reader, "read", lambda *_given: iter(found))
+    assert predict()[1]["problems"] == 3
+    assert caplog.messages == ["Page 2: One.", "Page 3: 2 problems; the first: Two ."]
 
 
 def test_a_document_without_a_page_that_can_be_read_fails_with_the_first_one_s_error(

@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -49,16 +50,18 @@ def test_a_document_that_cannot_be_opened_counts_no_pages() -> None:
 def test_each_page_is_a_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines(1) as progress:
         progress.next_document("a.pdf")
-        progress.open(4)
+        progress.open(5)
         progress.page(result(3))
         progress.page(result(4, FinishReason.LENGTH))
         progress.page(result(7, FinishReason.BLANK))
+        progress.page(replace(result(9), problems=("One.", "Two.")))
         progress.page(result(8, FinishReason.ERROR, "torn"))
         progress.note("a.pdf, page 8: torn")
     assert capsys.readouterr().err.splitlines() == [
-        "a.pdf: page 3 (1 of 4), 12 tokens in 2.5 s",
-        "a.pdf: page 4 (2 of 4), 12 tokens in 2.5 s, ended early: length",
-        "a.pdf: page 7 (3 of 4), blank",
+        "a.pdf: page 3 (1 of 5), 12 tokens in 2.5 s",
+        "a.pdf: page 4 (2 of 5), 12 tokens in 2.5 s, ended early: length",
+        "a.pdf: page 7 (3 of 5), blank",
+        "a.pdf: page 9 (4 of 5), 12 tokens in 2.5 s, 2 problems",
         "a.pdf, page 8: torn",
     ]
 
@@ -89,8 +92,5 @@ def test_log_messages_are_shown_while_reading_and_no_longer(capsys: pytest.Captu
     log = logging.getLogger("ocr.engines.loading")
     with Lines(1) as progress, logged(progress):
         log.info("Loaded it.")
-        logging.getLogger("ocr.reading.reader").warning(
-            "Page 3 cannot be read."
-        )  # the batch says it, with the document's name
     log.info("Loaded another one.")
     assert capsys.readouterr().err == "Loaded it.\n"

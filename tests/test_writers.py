@@ -250,6 +250,7 @@ def test_the_metrics_are_those_of_all_pages_and_the_worst_end() -> None:
         "model": "deepseek-ocr",
         "pages": 2,
         "failed_pages": 0,
+        "problems": 2,
         "retries": 3,
         "prompt_tokens": 160,
         "completion_tokens": 20,

@@ -228,6 +228,7 @@ def metrics(pages: Sequence[PageResult]) -> dict[str, Any]:
         "model": pages[0].model,
         "pages": len(pages),
         "failed_pages": sum(page.finish_reason is FinishReason.ERROR for page in pages),
+        "problems": sum(len(page.problems) for page in pages),
         "retries": sum(page.retries for page in pages),
         **_usage(pages),
         "finish_reason": summary(pages)["finish_reason"],

@@ -109,7 +109,6 @@ def _read_batches(
         asked: dict[int, PageReading] = {}
         for index, (number, page) in taken:
             if isinstance(page, InputError):
-                log.warning("Page %d cannot be read: %s", number, page)
                 yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
             elif is_blank(page):
                 yield index, _unasked(request, number, FinishReason.BLANK, page.size)
@@ -140,8 +139,9 @@ def _attempt(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagge
     try:
         yield from _decode(engine, pages)
     except OCRError as error:
-        numbers = ", ".join(str(page.number) for page in pages.values())
-        log.warning("Reading page %s failed: %s", numbers, error, exc_info=not isinstance(error, InputError))
+        if not isinstance(error, InputError):  # where it stood; the results say the rest
+            numbers = ", ".join(str(page.number) for page in pages.values())
+            log.warning("Reading page %s failed: %s", numbers, error, exc_info=error)
         for index, page in pages.items():
             yield from _tagged(index, page.break_off(str(error), is_last=len(pages) == 1))
 

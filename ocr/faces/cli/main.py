@@ -19,6 +19,7 @@ from ocr.faces.cli.options import IN_FOLDER, NAMES, ON_STDOUT, Command, Options,
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
 from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Run, Sink, TextSink
 from ocr.faces.cli.sources import Source, find, printable
+from ocr.faces.problems import count
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import Folder, check_writable
@@ -165,19 +166,14 @@ def _report(outcome: Outcome, progress: Progress) -> None:
     """At the end, on standard error: what was done, and everything that went wrong once more."""
     whole = f", {outcome.whole} whole already" if outcome.whole else ""
     took = timedelta(seconds=round(progress.tally.seconds))
-    progress.note(
-        f"{_count(outcome.pages, 'page')} read, {_count(outcome.documents, 'document')} done{whole}, in {took}"
-    )
+    progress.note(f"{count(outcome.pages, 'page')} read, {count(outcome.documents, 'document')} done{whole}, in {took}")
     for lines, words in (
         (outcome.early, "ended early; the text so far is kept"),
+        (outcome.problems, "with problems; the rest of their text is kept"),
         (outcome.failures, "could not be read"),
     ):
         if lines:
             progress.say("\n  ".join([f"{len(lines)} {words}:", *lines]))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @cli.command()
@@ -205,7 +201,7 @@ def doctor() -> int:
     for finding in examine():
         print(f"{finding.state:5}  {finding.what:10}  {finding.says}", flush=True)
         wrong += finding.state is State.WRONG
-    print(f"\n{_count(wrong, 'thing')} to mend." if wrong else "\nReady to read.")
+    print(f"\n{count(wrong, 'thing')} to mend." if wrong else "\nReady to read.")
     return exits.FAILED if wrong else exits.DONE
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from ocr.faces.problems import count
 from ocr.types import FinishReason, PageResult
 
 
@@ -113,10 +114,11 @@ class Lines(Progress):
 
 
 def _how(result: PageResult) -> str:
+    problems = f", {count(len(result.problems), 'problem')}" if result.problems else ""
     if result.finish_reason is FinishReason.BLANK:
-        return "blank"
+        return f"blank{problems}"
     early = "" if result.finish_reason is FinishReason.STOP else f", ended early: {result.finish_reason}"
-    return f"{result.completion_tokens} tokens in {result.seconds:.1f} s{early}"
+    return f"{result.completion_tokens} tokens in {result.seconds:.1f} s{early}{problems}"
 
 
 class Bar(Progress):
@@ -190,10 +192,7 @@ def counts(tally: Tally) -> str:
 
 @contextmanager
 def logged(progress: Progress) -> Iterator[None]:
-    """Within the block, what this package logs is shown as lines that do not break a bar.
-
-    But for what the reader says of a page that failed: it does not know of which document, and the batch tells it.
-    """
+    """Within the block, what this package logs is shown as lines that do not break a bar."""
     ours = logging.getLogger("ocr")
     handler, level = _ProgressHandler(progress), ours.level
     ours.addHandler(handler)
@@ -211,5 +210,4 @@ class _ProgressHandler(logging.Handler):
         self._progress = progress
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != "ocr.reading.reader" or record.exc_info:
-            self._progress.say(self.format(record))
+        self._progress.say(self.format(record))

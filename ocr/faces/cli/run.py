@@ -16,6 +16,7 @@ from ocr.faces.cli.options import NAMES
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
 from ocr.faces.exits import explained
+from ocr.faces.problems import in_short
 from ocr.output.folder import Files, Folder
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
@@ -95,6 +96,7 @@ class Outcome:
     pages: int = 0  # read
     failures: list[str] = field(default_factory=list)  # a line for each document and page that could not be read
     early: list[str] = field(default_factory=list)  # a line for each page whose text ended before the model was done
+    problems: list[str] = field(default_factory=list)  # a line for each page of which something was not understood
 
 
 class Run:
@@ -172,10 +174,12 @@ class Run:
         self._progress.page(result)
         if result.finish_reason is FinishReason.ERROR:
             self._failed(f"{source}, page {result.page}: {result.error}")
-            return
-        self.outcome.pages += 1
-        if result.finish_reason not in (FinishReason.STOP, FinishReason.BLANK):
-            self.outcome.early.append(f"{source}, page {result.page}: {result.finish_reason}")
+        else:
+            self.outcome.pages += 1
+            if result.finish_reason not in (FinishReason.STOP, FinishReason.BLANK):
+                self.outcome.early.append(f"{source}, page {result.page}: {result.finish_reason}")
+        if result.problems:
+            self.outcome.problems.append(f"{source}, page {result.page}: {in_short(result.problems)}")
 
     def _failed(self, line: str) -> None:
         self.outcome.failures.append(line)

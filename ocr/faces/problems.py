@@ -1,0 +1,17 @@
+"""What every face says of the problems of a page, in a few words."""
+
+from collections.abc import Sequence
+
+LONGEST = 200  # characters of a problem, which may quote the model
+
+
+def in_short(problems: Sequence[str]) -> str:
+    """The first problem on one line, and how many there are if it is not the only one."""
+    first = " ".join(problems[0].split())
+    first = first if len(first) <= LONGEST else f"{first[:LONGEST]}…"
+    return first if len(problems) == 1 else f"{count(len(problems), 'problem')}; the first: {first}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: `1 page`, `2 pages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
