@@ -20,7 +20,8 @@ import pytest
 from httpx_sse import ServerSentEvent, connect_sse
 from PIL import Image
 
-from ocr.errors import SetupError
+from ocr.errors import InputError, SetupError
+from ocr.faces.cog.client import stream
 from ocr.faces.cog.main import main
 from ocr.faces.cog.server import LocalServer, free_port
 from tests.pictures import encoded, page, png_header
@@ -222,14 +223,22 @@ def test_a_prediction_with_an_id_is_made_once_and_can_be_cancelled(client: httpx
     wait_for(server, {"READY"}, seconds=1)
 
 
+def test_predictions_that_follow_one_another_find_the_server_free(client: httpx.Client, server: LocalServer) -> None:
+    for _ in range(20):  # each fails at once
+        with pytest.raises(InputError, match="reference_text would have no effect"):
+            list(stream(server.url, inputs(reference_text="x")["input"]))
+
+
 def test_the_schema_is_served(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     assert document["components"]["schemas"]["Input"]["required"] == ["image"]
 
 
 def test_a_prediction_from_the_command_line(
-    checkpoints: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:1")  # nothing listens there, and nothing here is to ask it
     path = tmp_path / "page.png"
     path.write_bytes(PNG)
     common = ["predict", "-e", f"OCR_CHECKPOINTS={checkpoints}", "-e", "OCR_DTYPE=float32", "-e", "OCR_DEVICE=cpu"]

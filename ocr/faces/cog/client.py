@@ -3,6 +3,7 @@
 import base64
 import json
 import mimetypes
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,27 @@ from ocr.errors import InputError, OCRError, choices
 from ocr.faces.cog.failures import failure
 from ocr.faces.cog.schema import PROJECT, openapi
 
+PATIENCE_S = 1.0  # for a server that says it is busy
+PAUSE_S = 0.05
+
 
 def stream(url: str, inputs: Mapping[str, Any]) -> Iterator[str]:
-    """The text of one prediction as it comes. Raises OCRError where the prediction is refused or fails."""
-    client = httpx.Client(timeout=httpx.Timeout(10, read=None))
+    """The text of one prediction, on a server of this machine, as it comes.
+
+    Cog's server answers a moment before it is free for the next prediction and refuses that one with 409 until then,
+    so for a second it is asked again. Raises OCRError where the prediction is refused or fails.
+    """
+    deadline = time.monotonic() + PATIENCE_S
     try:
-        with client, connect_sse(client, "POST", f"{url}/predictions", json={"input": dict(inputs)}) as events:
-            if events.response.status_code != httpx.codes.OK:
-                raise InputError(_refusal(events.response.read()))
-            yield from _chunks(events)
+        with httpx.Client(timeout=httpx.Timeout(10, read=None), trust_env=False) as client:  # no proxy has a part in it
+            while True:
+                with connect_sse(client, "POST", f"{url}/predictions", json={"input": dict(inputs)}) as events:
+                    if events.response.status_code == httpx.codes.OK:
+                        yield from _chunks(events)
+                        return
+                    if events.response.status_code != httpx.codes.CONFLICT or time.monotonic() > deadline:
+                        raise _refusal(events.response)
+                time.sleep(PAUSE_S)
     except httpx.HTTPError as error:
         raise OCRError(f"The server did not answer to the end: {str(error) or type(error).__name__}.") from error
 
@@ -36,11 +49,16 @@ def _chunks(events: EventSource) -> Iterator[str]:
             raise failure(data.get("error") or f"The prediction ended as {data['status']}.")
 
 
-def _refusal(body: bytes) -> str:
-    detail = json.loads(body).get("detail", body.decode())
-    if not isinstance(detail, list):
-        return str(detail)
-    return "; ".join(f"{error['loc'][-1]}: {error['msg']}" for error in detail)
+def _refusal(response: httpx.Response) -> OCRError:
+    """The error that an answer other than 200 tells of: inputs that are wrong, or what keeps the server from it."""
+    text = response.read().decode(errors="replace")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = {"error": text}
+    if isinstance(told.get("detail"), list):
+        return InputError("; ".join(f"{error['loc'][-1]}: {error['msg']}" for error in told["detail"]))
+    return OCRError(f"The server answered {response.status_code}: {told.get('error') or text}")
 
 
 def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from ocr.errors import InputError, ModelError, OCRError, SetupError
 INPUTS: Mapping[str, str] = {"task": "task_type", "reference": "reference_text", "resolution": "resolution_size"}
 
 KINDS: Mapping[str, type[OCRError]] = {kind.__name__: kind for kind in (InputError, SetupError, ModelError)}
-# Cog 0.23's words, once or more and behind what setup has logged; then the class of what was raised, and its message.
+# Cog 0.23's words, like `Prediction failed: Generator iteration error: `, behind what setup has logged;
+# then the class of what was raised, and its message.
 _FORM = re.compile(
-    r"^(?:(?:worker setup|setup|prediction) failed(?: \(slot [-\w]+\))?: )+(?P<kind>\w+): (?P<message>.*)\Z",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+    rf"^(?:[\w ]+ (?:failed|error)(?: \(slot [-\w]+\))?: )+(?P<kind>{'|'.join(KINDS)}): (?P<message>.*)\Z",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -29,5 +30,4 @@ def in_terms_of_inputs() -> Iterator[None]:
 def failure(told: str) -> OCRError:
     """The error that setup or a prediction ended with, out of what the server says of it; one not of ours whole."""
     match = _FORM.search(told)
-    kind = KINDS.get(match["kind"]) if match else None
-    return kind(match["message"]) if match and kind else OCRError(told)
+    return KINDS[match["kind"]](match["message"]) if match else OCRError(told)

@@ -20,6 +20,7 @@ from ocr.faces.cog.failures import failure
 from ocr.faces.cog.schema import PROJECT, write_schema
 
 STARTING = ("STARTING", "UNKNOWN")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class LocalServer:
@@ -68,7 +69,8 @@ class LocalServer:
     def _environment(self) -> dict[str, str]:
         # The server starts its worker with the `python` that is first on PATH.
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-        return {"PATH": path, "PORT": str(self.port), "COG_PREDICT_TYPE_STUB": "predict.py:Predictor"}
+        cogs = {"PORT": str(self.port), "COG_PREDICT_TYPE_STUB": "predict.py:Predictor"}
+        return {"PATH": path, **cogs, **without_proxy(os.environ)}
 
     def _pass_on(self) -> None:
         """Show what setup and predictions print; the server's own log lines are of no use to a person."""
@@ -89,10 +91,11 @@ class LocalServer:
     def health(self) -> dict[str, Any]:
         """The server's own word on its state; status UNKNOWN while it does not answer yet."""
         try:
-            answer: dict[str, Any] = httpx.get(f"{self.url}/health-check", timeout=5).json()
-        except httpx.TransportError:
+            answer = httpx.get(f"{self.url}/health-check", timeout=5, trust_env=False)  # a proxy has no part in it
+            state: dict[str, Any] = answer.raise_for_status().json()
+        except (httpx.HTTPError, ValueError):  # a port may for a moment still be another program's
             return {"status": "UNKNOWN"}
-        return answer
+        return state
 
     def stop(self) -> None:
         """End the server and its worker, which may outlive it in the middle of a step."""
@@ -105,6 +108,13 @@ class LocalServer:
         self._pump.join()
         assert self.process.stderr is not None  # noqa: S101
         self.process.stderr.close()
+
+
+def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables, in both spellings, that keep proxies away from this machine beside what they do already."""
+    given = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = given if given.strip() == "*" else ",".join(filter(None, (given, *LOOPBACK)))  # * is for all, alone
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
 def free_port() -> int:
