@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from ocr.errors import InputError
-from ocr.faces.cli.sources import Source, find, printable, suffixes
+from ocr.faces.cli.sources import Source, find, is_loopback, printable, suffixes
 
 MIB = 2**20
 
@@ -220,3 +220,40 @@ def test_no_url_names_a_file_outside_the_folder(path: str, name: str) -> None:
 
 def test_a_password_in_a_url_is_not_shown() -> None:
     assert str(only("https://me:secret@example.org/scan.pdf")) == "https://example.org/scan.pdf"
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_no_proxy_is_asked_for_this_machine(site: str, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"{scheme}://127.0.0.1:1")
+    assert content(only(f"{site}/moved")) == b"content"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("socks5://127.0.0.1:1", r"through a SOCKS proxy, .*: pip install socksio, or unset"),
+        ("gopher://127.0.0.1:1", r"^It cannot be fetched: Unknown scheme for proxy"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_one_sentence(proxy: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(InputError, match=words):
+        only("http://example.org/scan.pdf").content(1)
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("localhost", True),
+        ("a.localhost", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("a.b", False),
+    ],
+)
+def test_this_machine_is_known_by_its_names(host: str, own: bool) -> None:
+    assert is_loopback(host) is own
+
+

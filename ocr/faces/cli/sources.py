@@ -1,6 +1,7 @@
 """What a command line names into the documents to read: files, folders, patterns, URLs, standard input."""
 
 import glob
+import ipaddress
 import os
 import re
 import sys
@@ -24,6 +25,10 @@ URL_NAME = 100  # characters at most of a file name that a URL decides
 CHUNK = 1 << 20  # bytes
 
 
+NO_SOCKS = (
+    "It cannot be fetched through a SOCKS proxy, for which a package is missing: pip install socksio, or unset the "
+    "variable that names the proxy (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY)."
+)
 @dataclass(frozen=True)
 class Source:
     """One document to be read, or the reason why there is none."""
@@ -163,11 +168,14 @@ def _from_url(url: str, max_mb: int) -> bytes:
     import httpx
 
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=URL_TIMEOUT_S) as answer:
+        through = not is_loopback(httpx.URL(url).host)  # a proxy could not reach this machine
+        with httpx.stream("GET", url, follow_redirects=True, timeout=URL_TIMEOUT_S, trust_env=through) as answer:
             if not answer.is_success:
                 raise InputError(f"The server answered {answer.status_code} {answer.reason_phrase}.")
             return _limited(answer.iter_bytes(CHUNK), max_mb)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except ImportError as error:
+        raise InputError(NO_SOCKS) from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # the last for a proxy of no kind that there is
         raise InputError(f"It cannot be fetched: {str(error) or type(error).__name__}.") from error
 
 
@@ -185,3 +193,11 @@ def _url_name(parts: SplitResult) -> str:
     last = PurePosixPath(unquote(parts.path)).name
     name = "".join(c for c in _stem(Path(last)) if c.isprintable())[:URL_NAME]
     return name.lstrip(".") or (parts.hostname or "url")
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
