@@ -142,6 +142,33 @@ def test_a_name_that_is_no_unicode_is_kept(run: Run, answers: Answers) -> None:
     assert run("read", ".", "-o", "out", "--resume") == 0
 
 
+@pytest.mark.parametrize("letter", ["a", "ж", "文"])
+def test_a_name_as_long_as_a_file_system_takes_gets_every_output(run: Run, answers: Answers, letter: str) -> None:
+    answers(ANSWER)
+    stem = letter * (251 // len(letter.encode()))
+    write(f"{stem}.png")
+    write(f"b/{stem}.png")
+    for _ in range(2):  # the second run finds them whole
+        assert run("read", "-o", "out", ".", "--format", "md,json,annotated,figures", "--resume") == 0
+        suffixes = (".annotated/page-1.png", ".images/page-1-1.png", ".json", ".md")
+        found = files()
+        assert len(found) == 2 * len(suffixes)
+        assert all(sum(name.endswith(suffix) for name in found) == 2 for suffix in suffixes)
+
+
+def test_a_linked_folder_is_read_and_a_loop_told(
+    run: Run, answers: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers("some text")
+    write("elsewhere/a.png")
+    Path("in").mkdir()
+    Path("in/link").symlink_to(Path("elsewhere").resolve())
+    Path("in/loop").symlink_to(Path("in").resolve())
+    assert run("read", "in", "-o", "out") == 0
+    assert files() == ["link/a.md"]
+    assert f"in/loop leads to {Path.cwd()}/in, which is read already.\n" in capsys.readouterr().err
+
+
 def test_two_inputs_of_one_name_both_survive(run: Run, answers: Answers) -> None:
     answers("first", "second", "third", "fourth")
     write("a/scan.png")

@@ -119,6 +119,60 @@ def test_a_folder_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) 
         closed.content(1)
 
 
+def test_linked_folders_are_read_once_and_loops_are_told() -> None:
+    touch("in/real/a.png", "elsewhere/b.png", "elsewhere/.hidden/c.png")
+    Path("in/away").symlink_to(Path("elsewhere").resolve())
+    Path("in/again").symlink_to("real")
+    Path("in/real/loop").symlink_to(Path("in").resolve())
+    Path("elsewhere/back").symlink_to(Path("in/away"))
+    Path("in/itself").symlink_to("itself")
+    told: list[str] = []
+    sources = find(["in"], told.append)
+    assert [(source.place, source.name) for source in sources] == [
+        ("in/real/a.png", "real/a"),
+        ("in/away/b.png", "away/b"),
+    ]
+    here = Path.cwd()
+    assert told == [
+        f"in/again leads to {here}/in/real, which is read already.",
+        f"in/real/loop leads to {here}/in, which is read already.",
+    ]
+
+
+def test_a_folder_that_is_a_link_is_read() -> None:
+    touch("real/a.png")
+    Path("link").symlink_to("real")
+    assert places("link") == ["link/a.png"]
+
+
+@pytest.mark.parametrize("letter", ["a", "ü", "文", "🦉", "\udce9"])
+def test_a_long_name_leaves_room_for_the_suffixes_of_the_outputs(letter: str) -> None:
+    size = len(os.fsencode(letter))
+    longest = letter * (251 // size)
+    names = [source.name for source in find([f"{longest}.png", f"a/{longest}.pdf", f"{longest[:-1]}x.png"])]
+    for name in names:
+        os.fsencode(name)
+        assert name.startswith(letter * (220 // size))
+        for suffix in (".annotated", ".images", ".json"):
+            Path(name + suffix).touch()
+    assert len(set(names)) == 3
+    assert names == [source.name for source in find([f"{longest}.png", f"b/{longest}.pdf", f"{longest[:-1]}x.png"])]
+
+
+def test_a_name_that_fits_is_not_touched() -> None:
+    name = "a" * 245
+    assert only(f"{name}.png").name == name
+    first, second = find([f"{name}.png", f"{name}.pdf"])
+    assert first.name == name
+    assert len(second.name) == 245
+    assert second.name.endswith("-2")
+
+
+def test_a_name_that_no_file_can_have_says_so() -> None:
+    with pytest.raises(InputError, match="It cannot be read: File name too long"):
+        only("a" * 300).content(1)
+
+
 def test_a_name_is_shown_on_one_line() -> None:
     assert printable("a\nb\t\x1b[31m ü 文\udcff") == "a\\nb\\t\\x1b[31m ü 文\\udcff"
 
@@ -210,16 +264,6 @@ def test_a_url_that_leads_nowhere_says_so_in_a_sentence(site: str) -> None:
         only("http://[::1/scan.pdf").content(1)
 
 
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [("/", "127.0.0.1"), ("/..%2f..%2fetc%2fpasswd", "passwd"), ("/a/..", "127.0.0.1"), ("/%0a.b%00", "b")],
-)
-def test_no_url_names_a_file_outside_the_folder(path: str, name: str) -> None:
-    assert only(f"http://127.0.0.1{path}").name == name
-
-
-def test_a_password_in_a_url_is_not_shown() -> None:
-    assert str(only("https://me:secret@example.org/scan.pdf")) == "https://example.org/scan.pdf"
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_no_proxy_is_asked_for_this_machine(site: str, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_PROXY")
@@ -257,3 +301,13 @@ def test_this_machine_is_known_by_its_names(host: str, own: bool) -> None:
     assert is_loopback(host) is own
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/", "127.0.0.1"), ("/..%2f..%2fetc%2fpasswd", "passwd"), ("/a/..", "127.0.0.1"), ("/%0a.b%00", "b")],
+)
+def test_no_url_names_a_file_outside_the_folder(path: str, name: str) -> None:
+    assert only(f"http://127.0.0.1{path}").name == name
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    assert str(only("https://me:secret@example.org/scan.pdf")) == "https://example.org/scan.pdf"

@@ -48,6 +48,7 @@ PICTURES: Mapping[str, tuple[str, Callable[[Image.Image, PageResult], Iterator[t
 }
 FORMATS = (*TEXTS, *PICTURES)
 FOLDERS = tuple(suffix for suffix, _ in PICTURES.values())  # these hold pictures of ours, and no documents to be read
+NAME_BYTES = 255 - max(len(suffix) for suffix, _ in (*TEXTS.values(), *PICTURES.values()))  # for a document's own name
 PAGE_FILES = "page-*.png"  # in those folders; a user's other files there are left alone
 HIDDEN = ".ocr"
 

@@ -69,12 +69,15 @@ def read(**given: Any) -> int:
     reader = Reader(read_settings())
     job = _job(options, reader)
     folder = _folder(options, formats, job)
-    sources = find(options.source)
+    passed_over: list[str] = []
+    sources = find(options.source, passed_over.append)
     sink = _printed(options, formats, several=len(sources) > 1)
     progress = _progress(len(sources), prints=sink is not None)
     run = Run(reader, job, progress, printed=sink, folder=folder)
     try:
         with progress, logged(progress):
+            for line in passed_over:
+                progress.say(line)
             run.run(sources)
     except (KeyboardInterrupt, SystemExit):
         _report(run.outcome, progress)

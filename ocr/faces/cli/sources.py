@@ -1,11 +1,13 @@
 """What a command line names into the documents to read: files, folders, patterns, URLs, standard input."""
 
 import glob
+import hashlib
 import ipaddress
 import os
 import re
 import sys
 import unicodedata
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -16,19 +18,19 @@ from PIL import Image
 
 from ocr.documents.images import FORMATS
 from ocr.errors import InputError, choices
-from ocr.output.folder import FOLDERS
+from ocr.output.folder import FOLDERS, NAME_BYTES
 
 STDIN = "-"
 URL = re.compile(r"https?://", re.IGNORECASE)
 URL_TIMEOUT_S = 30.0  # for a connection, and between two pieces of the answer
 URL_NAME = 100  # characters at most of a file name that a URL decides
 CHUNK = 1 << 20  # bytes
-
-
 NO_SOCKS = (
     "It cannot be fetched through a SOCKS proxy, for which a package is missing: pip install socksio, or unset the "
     "variable that names the proxy (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY)."
 )
+
+
 @dataclass(frozen=True)
 class Source:
     """One document to be read, or the reason why there is none."""
@@ -46,16 +48,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def find(arguments: Iterable[str]) -> list[Source]:
+def find(arguments: Iterable[str], tell: Callable[[str], object] = lambda line: None) -> list[Source]:
     """The documents that files, folders, patterns, URLs and `-` name, in their order, each once and by its own name.
 
     What leads to no document is a source too, whose content raises the reason: it is one failure among the others.
+    Folders that are passed over, because they are read at another place, go to `tell` in a sentence.
     """
-    found = {source.place: source for argument in arguments for source in _sources(argument)}
+    found = {source.place: source for argument in arguments for source in _sources(argument, tell)}
     return _named_apart(found.values())
 
 
-def _sources(argument: str) -> Iterable[Source]:
+def _sources(argument: str, tell: Callable[[str], object]) -> Iterable[Source]:
     if argument == STDIN:
         return [Source(STDIN, "stdin", _from_stdin)]
     if URL.match(argument):
@@ -63,14 +66,14 @@ def _sources(argument: str) -> Iterable[Source]:
     path = Path(argument)
     if not os.path.lexists(path) and glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  the pattern may be absolute
-        return [source for match in matches for source in _local(Path(match))] or [_nothing(argument, NO_MATCH)]
-    return _local(path)
+        return [source for match in matches for source in _local(Path(match), tell)] or [_nothing(argument, NO_MATCH)]
+    return _local(path, tell)
 
 
-def _local(path: Path) -> list[Source]:
-    if not path.is_dir():
+def _local(path: Path, tell: Callable[[str], object]) -> list[Source]:
+    if not os.path.isdir(path):  # noqa: PTH112  which takes a name that is too long
         return [_file(path, _stem(path))]
-    return list(_in_folder(path)) or [_nothing(str(path), f"{NO_DOCUMENTS} {choices(sorted(suffixes()))}.")]
+    return list(_in_folder(path, tell)) or [_nothing(str(path), f"{NO_DOCUMENTS} {choices(sorted(suffixes()))}.")]
 
 
 NO_MATCH = "Nothing matches this pattern."
@@ -89,17 +92,35 @@ def _refused(reason: str, _max_mb: int) -> Path:
     raise InputError(reason)
 
 
-def _in_folder(folder: Path) -> Iterator[Source]:
+def _in_folder(folder: Path, tell: Callable[[str], object]) -> Iterator[Source]:
     """The documents of a folder and those below it, sorted; hidden files and earlier runs' pictures left out."""
     unreadable: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(FOLDERS))
+    for parent, files in _walk(folder, unreadable.append, tell):
         for name in sorted(files):
             path = Path(parent, name)
             if not name.startswith(".") and path.suffix.lower() in suffixes():
                 yield _file(path, str(path.relative_to(folder).with_name(_stem(path))))
     for error in unreadable:
         yield _nothing(os.fsdecode(error.filename), _cannot_be_read(error))
+
+
+def _walk(
+    folder: Path, unreadable: Callable[[OSError], object], tell: Callable[[str], object]
+) -> Iterator[tuple[str, list[str]]]:
+    """A folder and those below it, each once, with its files; links last, so that real places come first."""
+    walked: set[str] = set()
+    left = deque([folder])
+    while left:
+        for parent, folders, files in os.walk(left.popleft(), onerror=unreadable):
+            place = os.path.realpath(parent)
+            if place in walked:
+                tell(f"{printable(parent)} leads to {printable(place)}, which is read already.")
+                folders.clear()
+                continue
+            walked.add(place)
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(FOLDERS))
+            left += (path for path in (Path(parent, name) for name in folders) if path.is_symlink())
+            yield parent, files
 
 
 @cache
@@ -115,17 +136,31 @@ def _stem(path: Path) -> str:
 
 
 def _named_apart(sources: Iterable[Source]) -> list[Source]:
-    """The sources with names that stay apart on any file system: the second `scan` is `scan-2`."""
+    """The sources with names that any file system takes and keeps apart: the second `scan` is `scan-2`."""
     taken: set[str] = set()
     apart = []
     for source in sources:
-        name, number = source.name, 1
+        name, number = fitting(source.name), 1
         while _folded(name) in taken:
             number += 1
-            name = f"{source.name}-{number}"
+            name = fitting(source.name, f"-{number}")
         taken.add(_folded(name))
         apart.append(replace(source, name=name))
     return apart
+
+
+def fitting(name: str, end: str = "") -> str:
+    """The name with this end, short enough for a file system to take it with the suffixes of our outputs.
+
+    Of one that is too long the beginning is kept, in whole characters, and a mark of eight digits that stands for all
+    of it, so that two long names stay apart and one is the same in every run.
+    """
+    folder, last = os.path.split(name)
+    if len(os.fsencode(last + end)) > NAME_BYTES:
+        end = f"~{hashlib.sha256(os.fsencode(last)).hexdigest()[:8]}{end}"
+        while len(os.fsencode(last + end)) > NAME_BYTES:
+            last = last[:-1]
+    return os.path.join(folder, last + end)  # noqa: PTH118  a name, and no path yet
 
 
 def _folded(name: str) -> str:
@@ -179,6 +214,14 @@ def _from_url(url: str, max_mb: int) -> bytes:
         raise InputError(f"It cannot be fetched: {str(error) or type(error).__name__}.") from error
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def _url(url: str) -> Source:
     try:
         parts = urlsplit(url)
@@ -193,11 +236,3 @@ def _url_name(parts: SplitResult) -> str:
     last = PurePosixPath(unquote(parts.path)).name
     name = "".join(c for c in _stem(Path(last)) if c.isprintable())[:URL_NAME]
     return name.lstrip(".") or (parts.hostname or "url")
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name or address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
