@@ -1,5 +1,7 @@
 """The one ladder of exit statuses that the command line and Cog's commands end by."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import click
@@ -35,6 +37,22 @@ def test_what_a_command_raises_is_a_status_and_a_line(
 @pytest.mark.parametrize(("given", "status"), [(None, 0), (0, 0), (1, 1)])
 def test_what_a_command_gives_back_is_its_status(given: int | None, status: int) -> None:
     assert exits.run(click.Command("it", callback=lambda: given), "it", [], {}) == status
+
+
+def test_a_closed_pipe_ends_a_command_quietly() -> None:
+    code = (
+        "import sys, click; from ocr.faces import exits\n"
+        "def talk():\n    while True: print('x' * 1000)\n"
+        "sys.exit(exits.run(click.Command('it', callback=talk), 'it', [], {}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read(1)
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=20) == 141
 
 
 @pytest.mark.parametrize("main", [cli.main, cog.main])

@@ -44,7 +44,8 @@ def examine() -> Iterator[Finding]:
     yield Finding(State.OK, "settings", "; ".join(_changed(settings)) or "all as they are by default")
     yield from _torch(settings)
     yield from _weights(settings, reader)
-    yield from _optional()
+    for name, (find, use) in OPTIONAL.items():
+        yield Finding(State.OK, name, "installed") if find() else Finding(State.NOTE, name, f"not installed: {use}")
 
 
 def _changed(settings: Settings) -> Iterator[str]:
@@ -92,8 +93,3 @@ OPTIONAL: Mapping[str, tuple[Callable[[], object], str]] = {
     "pget": (lambda: shutil.which("pget"), "downloads weights faster; huggingface_hub does it without"),
     "flash-attn": (lambda: importlib.util.find_spec("flash_attn"), "faster attention on GPUs; sdpa serves without"),
 }
-
-
-def _optional() -> Iterator[Finding]:
-    for name, (find, use) in OPTIONAL.items():
-        yield Finding(State.OK, name, "installed") if find() else Finding(State.NOTE, name, f"not installed: {use}")

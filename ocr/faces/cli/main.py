@@ -45,7 +45,7 @@ What is written into DIR for a document NAME: NAME.md, NAME.json, NAME.annotated
 boxes), NAME.images/page-1-1.png (its figures; NAME.md links to them). A folder's documents keep their folders there.
 Of two with one name the second is NAME-2. Each file is written whole or not at all.
 
-exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 interrupted
+exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 interrupted, 128 + N ended by signal N
 """
 
 
@@ -62,6 +62,12 @@ def cli() -> None:
     """Read documents with the models of this project."""
 
 
+@cli.command(
+    cls=Command,
+    params=parameters(),
+    short_help="Read documents: files, folders, patterns, URLs.",
+    epilog=EXAMPLES,
+)
 def read(**given: Any) -> int:
     """Read documents. The text goes to standard output as it comes, or into files with -o."""
     options = Options(**given)
@@ -86,18 +92,6 @@ def read(**given: Any) -> int:
         raise
     _report(run.outcome, progress)
     return exits.FAILED if run.outcome.failures else exits.DONE
-
-
-cli.add_command(
-    Command(
-        "read",
-        callback=read,
-        params=parameters(),
-        help=read.__doc__,
-        short_help="Read documents: files, folders, patterns, URLs.",
-        epilog=EXAMPLES,
-    )
-)
 
 
 def _chosen_formats(options: Options) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class Progress:
         print(line, file=sys.stderr, flush=True)
 
     def note(self, line: str) -> None:
-        """What became of a document or a page, where that is no text."""
+        """Say what became of a document or a page; not where its text is what is watched."""
 
     def next_document(self, document: str) -> None:
         """A document is begun; whether it can be opened is not known."""

@@ -1,4 +1,4 @@
-"""Reads many documents one after the other; what fails is noted, and the rest goes on. Knows no command line."""
+"""Reads many documents one after the other; what fails is noted, and the rest goes on."""
 
 import json
 import logging

@@ -7,7 +7,6 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import click
 
@@ -36,16 +35,13 @@ def predict(pairs: Sequence[str], output: Path | None, settings: Sequence[str]) 
     """Start a server, run one prediction on it and print its text as it comes."""
     inputs = parse_inputs(pairs)
     env = dict(pair.partition("=")[::2] for pair in settings)
-    with LocalServer(env=env) as server, _opened(output) as out:
+    with LocalServer(env=env) as server, contextlib.ExitStack() as opened:
+        out = opened.enter_context(output.open("w", encoding="utf-8")) if output else sys.stdout
         last = ""
         for last in stream(server.url, inputs):
             print(last, end="", file=out, flush=True)
         if not last.endswith("\n"):
             print(file=out)
-
-
-def _opened(path: Path | None) -> contextlib.AbstractContextManager[IO[str]]:
-    return path.open("w", encoding="utf-8") if path else contextlib.nullcontext(sys.stdout)
 
 
 @cli.command()

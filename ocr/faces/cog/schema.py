@@ -44,7 +44,11 @@ def openapi(source: str) -> dict[str, Any]:
     Raises ValueError for an input whose declaration is no literal, which Cog could not read either.
     """
     inputs = dict(_inputs(ast.parse(source)))
-    enums = {name: _enum(name, field["choices"]) for name, field in inputs.items() if "choices" in field}
+    enums = {
+        name: {"title": name, "description": "An enumeration.", "enum": field["choices"], "type": "string"}
+        for name, field in inputs.items()
+        if "choices" in field
+    }
     properties = {name: _property(name, field, order) for order, (name, field) in enumerate(inputs.items())}
     required = [name for name, field in inputs.items() if "default" not in field]
     schema = {"title": "Input", "type": "object", "properties": properties, "required": required}
@@ -75,10 +79,6 @@ def _predict_method(module: ast.Module) -> ast.FunctionDef:
                 if isinstance(member, ast.FunctionDef) and member.name == "predict":
                     return member
     raise ValueError("predict.py has no class Predictor with a method predict")
-
-
-def _enum(name: str, choices: list[str]) -> dict[str, Any]:
-    return {"title": name, "description": "An enumeration.", "enum": choices, "type": "string"}
 
 
 def _property(name: str, field: Mapping[str, Any], order: int) -> dict[str, Any]:
