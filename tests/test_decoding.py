@@ -389,8 +389,8 @@ def test_whatever_the_tokens_are_text_comes_out_and_nothing_raises(ids: list[int
     tokenizer = metaspace_tokenizer(LLAMA)
     pieces = released(tokenizer, ids)
     assert len(pieces) == len(ids) + 1
-    plain = [index for index in ids if index > 256]
-    assert sum(map(len, pieces)) >= len(plain)  # a word never vanishes
+    words = [index for index in ids if index > 256 and tokenizer.id_to_token(index) != "▁"]
+    assert sum(map(len, pieces)) >= len(words)  # no word vanishes; a blank may, at the start
 
 
 def test_half_a_character_is_shown_at_the_end_rather_than_lost() -> None:

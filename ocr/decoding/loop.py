@@ -3,7 +3,7 @@ model, no images and no layout."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -49,21 +49,22 @@ class RunningBatch:
 
     def step(self) -> list[Output]:
         """One token for each sequence, or the end of one whose caller wants no more of it."""
-        stopped = list(self._stop())
+        stopped = self._stop()
         logits = self._run()
         tokens = choose(logits, self._running).tolist() if self._running else []
         self._share_time()
-        outputs = [self._accept(sequence, token) for sequence, token in zip(self._running, tokens, strict=True)]
+        accepted = zip(self._running, tokens, strict=True)
+        outputs = [self._output(sequence, sequence.accept(token)) for sequence, token in accepted]
         self._let_go()
         return [*stopped, *outputs]
 
-    def _stop(self) -> Iterator[Output]:
-        """The ends of those whose callers ask for it."""
-        for sequence in [*self._running, *self._waiting]:
-            if reason := sequence.stop():
-                yield self._output(sequence, sequence.end(reason))
+    def _stop(self) -> list[Output]:
+        """End those whose callers ask for it."""
+        asked = [(sequence, sequence.stop()) for sequence in [*self._running, *self._waiting]]
+        stopped = [self._output(sequence, sequence.end(reason)) for sequence, reason in asked if reason]
         self._let_go()
         self._waiting = deque(sequence for sequence in self._waiting if sequence.finish is None)
+        return stopped
 
     def _run(self) -> Tensor:
         """Scores of the next token, (running sequences, vocabulary), once those that wait have joined."""
@@ -79,9 +80,6 @@ class RunningBatch:
         for sequence in sequences:
             sequence.clock.seconds += (now - self._last) / len(sequences)
         self._last = now
-
-    def _accept(self, sequence: Sequence, token: int) -> Output:
-        return self._output(sequence, sequence.accept(token))
 
     def _output(self, sequence: Sequence, text: str) -> Output:
         return Output(sequence, text, len(sequence.tokens), sequence.finish, sequence.clock.seconds)
