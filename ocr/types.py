@@ -48,7 +48,7 @@ class Prompt:
     """What a model is asked for one task, and how its answer reads."""
 
     template: str  # the trained wording; {text} stands for the user's words, other names for what the engine fills in
-    layout: str = "plain"  # the name of the answer's form in ocr.answers.layout.PARSERS
+    layout: str = "plain"  # the name of the answer's form in ocr.answers.dialects.PARSERS
     lists_boxes: bool = False  # whether the places are the answer, so that markdown must show them
     selects: bool = False  # whether only the elements that match the user's words are the answer: ocr.answers.matching
     system: str = ""  # what a system message says that the wording was trained with
@@ -128,7 +128,7 @@ class Engine(Protocol):
 class Element:
     """One thing on a page: what it is, where it is, what it says."""
 
-    type: str  # one of ocr.answers.layout.ELEMENT_TYPES
+    type: str  # one of ocr.answers.elements.ELEMENT_TYPES
     label: str  # the model's own word for it
     bbox: Box | None = None  # page pixels, inside the page; None where the model gave no place
     text: str = ""

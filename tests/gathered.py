@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import Elements
+from ocr.answers.elements import Elements
+from ocr.answers.text import LayoutEvent
 from ocr.types import Element
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from ocr.answers.layout import ELEMENT_TYPES, PARSERS
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import ELEMENT_TYPES
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocr.answers.layout import PARSERS
+from ocr.answers.dialects import PARSERS
 from ocr.documents.images import decode, open_image
 from ocr.models.catalog import RESOLUTIONS
 from ocr.models.dots import engine as dots

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
-from ocr.answers.layout import ELEMENT_TYPES
+from ocr.answers.elements import ELEMENT_TYPES
 from ocr.output.drawing import COLOURS, LETTERS, annotate, figures, font_size, frame, line_width, region
 from ocr.output.writers import MarkdownPage
 from ocr.types import Box, Element, FinishReason, PageResult, Text

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import ELEMENT_TYPES, PARSERS
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.layout_json import CATEGORIES
+from ocr.answers.text import LayoutEvent
 from ocr.types import Element, Text
 from tests.checkpoints_dots import GOLDEN
 from tests.gathered import gather

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.shapes_dots import stand_in_tokenizer
-from ocr.answers.layout import PARSERS
+from ocr.answers.dialects import PARSERS
 from ocr.decoding.loop import decode, read_text
 from ocr.decoding.rules import Budget, RepetitionStop, SharedClock
 from ocr.reading.repetition import RepeatedElements

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocr.answers.layout import PARSERS
+from ocr.answers.dialects import PARSERS
 from ocr.types import Element, Text
 from tests.gathered import gather
 

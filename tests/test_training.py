@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ocr.answers.layout import PARSERS, Elements
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import Elements
 from ocr.models.catalog import FREE_OCR, LOCATE, MARKDOWN
 from ocr.models.deepseek.engine import BOS, EOS, IMAGE
 from training import train

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ocr.answers.layout import PARSERS
+from ocr.answers.dialects import PARSERS
 from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
 from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, Text
 

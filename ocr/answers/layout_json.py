@@ -4,8 +4,9 @@ holds, each element that came whole comes out once, the rest is reported, and ev
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ocr.answers.common import LayoutEvent, shown, to_page
+from ocr.answers.boxes import to_page
 from ocr.answers.json_text import unescape
+from ocr.answers.text import LayoutEvent, shown
 from ocr.types import Box, Element, Text
 
 # The model's categories; one that is not here is kept and typed "other".

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from rapidfuzz import fuzz
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import Elements
+from ocr.answers.elements import Elements
+from ocr.answers.text import LayoutEvent
 from ocr.types import Element, Text
 
 CUTOFF = 85.0  # similarity from 0 to 100: one wrong letter in seven still matches

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from ocr.answers.common import LayoutEvent, enclosing, shown, to_page
+from ocr.answers.boxes import enclosing, to_page
+from ocr.answers.text import LayoutEvent, shown
 from ocr.types import Element, Text
 
 _NUMBER = r"\s{0,9}(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ocr.answers.common import LayoutEvent, held_back
+from ocr.answers.text import LayoutEvent, held_back
 from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, worst
 
 LEFT_OUT = ("header", "footer", "page_number")  # page furniture: in the JSON output and the raw text alone

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import PARSERS, Elements
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import Elements
 from ocr.answers.matching import select
+from ocr.answers.text import LayoutEvent
 from ocr.output.writers import MarkdownPage
 from ocr.reading.request import Request
 from ocr.types import Element, Markdown, PageEvent, Raw

@@ -3,7 +3,8 @@ tokens repeat exactly. Knows any parser of answers, and no engine."""
 
 from collections.abc import Callable, Collection, Sequence
 
-from ocr.answers.layout import Elements, Parser
+from ocr.answers.dialects import Parser
+from ocr.answers.elements import Elements
 from ocr.decoding.loop import TextStream
 from ocr.decoding.rules import RepetitionStop
 from ocr.types import Element, FinishReason

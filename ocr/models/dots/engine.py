@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from ocr.answers.layout import PARSERS
+from ocr.answers.dialects import PARSERS
 from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import TokenRule
 from ocr.engines.hardware import choose_hardware

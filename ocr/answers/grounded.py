@@ -1,60 +1,11 @@
-"""A model's text into elements in page pixels, as it streams. Model text is data: parsed strictly, never evaluated,
-and whatever it holds, what came whole is kept, what cannot be understood is reported, and nothing raises."""
+"""Answers with marks, `<|ref|>LABEL<|/ref|><|det|>BOXES<|/det|>TEXT`, into elements in page pixels as they stream."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
 
-from ocr.answers.common import LayoutEvent, enclosing, held_back, shown, to_page
-from ocr.answers.layout_json import LayoutJson
-from ocr.answers.scene_text import SceneText
+from ocr.answers.boxes import enclosing, to_page
+from ocr.answers.text import LayoutEvent, held_back, shown
 from ocr.types import Box, Element, Text
-
-ELEMENT_TYPES = (
-    "title",
-    "heading",
-    "text",
-    "list_item",
-    "table",
-    "formula",
-    "picture",
-    "caption",
-    "footnote",
-    "header",
-    "footer",
-    "page_number",
-    "other",
-)
-
-
-class Parser(Protocol):
-    """Turns one page's answer into events: an Element opens, the Texts after it are what it says."""
-
-    problems: list[str]  # what could not be understood, one sentence each
-
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
-        """Take in more of the answer; what is certain comes out at once."""
-        ...
-
-    def close(self) -> Iterator[LayoutEvent]:
-        """The answer is over: what was held back comes out as it stands."""
-        ...
-
-
-class PlainText:
-    """An answer that is text and nothing else."""
-
-    def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
-        self.problems: list[str] = []
-
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
-        if text:
-            yield Text(text)
-
-    def close(self) -> Iterator[LayoutEvent]:
-        return iter(())
-
 
 # DeepSeek-OCR's labels; a label that is not here is kept and typed "other".
 GROUNDED_TYPES: Mapping[str, str] = {
@@ -208,34 +159,3 @@ class Grounded:
 
 def _begins_label(text: str) -> bool:
     return any(label.startswith(text) for label in GROUNDED_TYPES)
-
-
-PARSERS: Mapping[str, Callable[[tuple[int, int], tuple[float, float]], Parser]] = {
-    "plain": PlainText,
-    "grounded": Grounded,
-    "layout_json": LayoutJson,
-    "scene_text": SceneText,
-}
-
-
-class Elements:
-    """Puts events together again: each element with all its text, as soon as it is over."""
-
-    def __init__(self) -> None:
-        self._open: Element | None = None
-        self._texts: list[str] = []
-
-    def feed(self, event: LayoutEvent) -> Iterator[Element]:
-        """The element that this event shows to be over, if any; text outside of elements belongs to none."""
-        if isinstance(event, Text):
-            self._texts.append(event.text)
-            return
-        yield from self.close()
-        self._open = event
-
-    def close(self) -> Iterator[Element]:
-        """The last element, if there is one."""
-        if self._open is not None:
-            yield replace(self._open, text="".join(self._texts).strip())
-        self._open = None
-        self._texts = []

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr.answers.layout import ELEMENT_TYPES, GROUNDED_TYPES, MAX_MARK, PARSERS, Elements, held_back, to_page
+from ocr.answers.boxes import to_page
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import ELEMENT_TYPES, Elements
+from ocr.answers.grounded import GROUNDED_TYPES, MAX_MARK
 from ocr.answers.layout_json import CATEGORIES
+from ocr.answers.text import held_back
 from ocr.types import Element, Text
 
 PAGE = (1998, 999)  # px; one unit of the model's 999 is 2 px across and 1 px down

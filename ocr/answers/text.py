@@ -1,0 +1,21 @@
+"""Model text as parsers handle it: their events, what must wait for more, pieces of it in messages."""
+
+from collections.abc import Sequence
+
+from ocr.types import Element, Text
+
+LayoutEvent = Element | Text
+
+
+def held_back(text: str, markers: Sequence[str]) -> int:
+    """How many last characters of the text may be the beginning of a marker, and must wait."""
+    longest = min(len(text), max(map(len, markers)) - 1)
+    for length in range(longest, 0, -1):
+        if any(len(marker) > length and marker.startswith(text[-length:]) for marker in markers):
+            return length
+    return 0
+
+
+def shown(text: str) -> str:
+    """A piece of model text as it stands in a message."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
