@@ -125,13 +125,12 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Element:
-    """One thing on a page: what it is, where it is, what it says."""
+class Opened:
+    """An element begins: what it is and where it is. The Texts that follow are what it says."""
 
     type: str  # one of ocr.answers.elements.ELEMENT_TYPES
     label: str  # the model's own word for it
     bbox: Box | None = None  # page pixels, inside the page; None where the model gave no place
-    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,19 @@ class Text:
     """Some more text of the element opened last, or of the page itself before the first one."""
 
     text: str
+
+
+AnswerEvent = Opened | Text  # what a parser makes of a model's answer
+
+
+@dataclass(frozen=True)
+class Element:
+    """One thing on a page, whole: what it is, where it is, what it says."""
+
+    type: str  # these three as in Opened
+    label: str
+    bbox: Box | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True)

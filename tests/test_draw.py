@@ -12,7 +12,7 @@ from PIL import Image, ImageColor, ImageDraw
 from ocr.answers.elements import ELEMENT_TYPES
 from ocr.output.drawing import COLOURS, LETTERS, annotate, figures, font_size, frame, line_width, region
 from ocr.output.writers import MarkdownPage
-from ocr.types import Box, Element, FinishReason, PageResult, Text
+from ocr.types import Box, Element, FinishReason, Opened, PageResult, Text
 from tests.pictures import golden_picture
 
 SIZES = [(300, 400), (1700, 2250), (5000, 6600), (3100, 300), (20, 20), (1, 1)]
@@ -204,9 +204,8 @@ def test_crops_have_the_names_that_the_markdown_links_to() -> None:
     ]
     found = list(figures(golden_picture("odd"), result(*elements)))
     markdown = MarkdownPage(3)
-    text = "".join(
-        [*(markdown.write(event) for element in elements for event in (element, Text("a"))), markdown.close()]
-    )
+    events = [event for each in elements for event in (Opened(each.type, each.label, each.bbox), Text("a"))]
+    text = "".join([*map(markdown.write, events), markdown.close()])
     assert [name for name, _ in found] == ["images/page-3-1.png", "images/page-3-2.png"]
     assert [f"![]({name})" in text for name, _ in found] == [True, True]
     assert text.count("![]") == 2

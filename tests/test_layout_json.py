@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.layout_json import CATEGORIES
-from ocr.answers.text import LayoutEvent
-from ocr.types import Element, Text
+from ocr.types import AnswerEvent, Element, Opened, Text
 from tests.checkpoints_dots import GOLDEN
 from tests.gathered import gather
 
@@ -21,7 +20,7 @@ ANSWERS = json.loads((GOLDEN / "layout_answers.json").read_text())
 PAGE = (1000, 1400)
 
 
-def parsed(chunks: Sequence[str], extent: tuple[float, float] = PAGE) -> tuple[list[LayoutEvent], list[str]]:
+def parsed(chunks: Sequence[str], extent: tuple[float, float] = PAGE) -> tuple[list[AnswerEvent], list[str]]:
     parser = PARSERS["layout_json"](PAGE, extent)
     events = [event for chunk in chunks for event in parser.feed(chunk)]
     events += parser.close()
@@ -116,12 +115,12 @@ def test_an_element_comes_out_with_its_last_brace() -> None:
     parser = PARSERS["layout_json"](PAGE, PAGE)
     answer = f"[{element('a')}"
     assert not [event for character in answer[:-1] for event in parser.feed(character)]
-    assert list(parser.feed("}")) == [Element("text", "Text", A.bbox), Text("a")]
+    assert list(parser.feed("}")) == [Opened("text", "Text", A.bbox), Text("a")]
 
 
 def test_boxes_are_scaled_from_what_the_model_saw_to_the_page() -> None:
     events, _ = parsed(['[{"bbox": [0, 100, 250, 9999], "category": "Picture"}]'], extent=(500, 700))
-    assert events == [Element("picture", "Picture", (0.0, 200.0, 500.0, 1400.0))]
+    assert events == [Opened("picture", "Picture", (0.0, 200.0, 500.0, 1400.0))]
 
 
 def test_every_category_has_a_known_type_and_others_are_kept() -> None:
@@ -176,7 +175,7 @@ def test_prose_before_the_list_is_the_page_s_text(opening: str) -> None:
     for size in (1, 5, 1000):
         answer = f"{opening}{element('a')}]\n```"
         events, _ = parsed([answer[start : start + size] for start in range(0, len(answer), size)])
-        first = next(index for index, event in enumerate(events) if isinstance(event, Element))
+        first = next(index for index, event in enumerate(events) if isinstance(event, Opened))
         before = "".join(event.text for event in events[:first] if isinstance(event, Text))
         assert before.strip() == ("Here it is:" if "Here" in opening else "")
         assert [found.text for found in gather(events)] == ["a"]
@@ -273,8 +272,8 @@ def test_how_the_text_is_cut_into_chunks_changes_nothing(
     assert (said(events), problems) == (said(parsed([answer])[0]), parsed([answer])[1])
 
 
-def said(events: Sequence[LayoutEvent]) -> tuple[str, tuple[Element, ...]]:
-    first = next((index for index, event in enumerate(events) if isinstance(event, Element)), len(events))
+def said(events: Sequence[AnswerEvent]) -> tuple[str, tuple[Element, ...]]:
+    first = next((index for index, event in enumerate(events) if isinstance(event, Opened)), len(events))
     return "".join(event.text for event in events[:first] if isinstance(event, Text)), gather(events)
 
 

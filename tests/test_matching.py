@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr.answers.matching import best_matches, select
-from ocr.types import Element, Text
+from ocr.types import Element, Opened, Text
 
 
 def found(reference: str, *texts: str) -> list[str]:
@@ -55,13 +55,13 @@ def test_the_best_match_comes_first() -> None:
 
 
 def test_an_answer_s_events_become_those_of_what_matches() -> None:
-    first, second = Element("text", "Text", (0, 0, 9, 9)), Element("table", "Table", (0, 9, 9, 20))
+    first, second = Opened("text", "Text", (0, 0, 9, 9)), Opened("table", "Table", (0, 9, 9, 20))
     events = [
         Text("no element"),
         first,
         Text("Total, "),
         Text("roughly"),
-        Element("picture", "Picture"),
+        Opened("picture", "Picture"),
         second,
         Text("total"),
     ]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr.answers.dialects import PARSERS
-from ocr.types import Element, Text
+from ocr.types import Element, Opened, Text
 from tests.gathered import gather
 
 PAGE = (200, 100)
@@ -19,7 +19,7 @@ def read(answer: str, size: int = 1) -> tuple[tuple[Element, ...], list[str], st
     parser = PARSERS["scene_text"](PAGE, (400, 100))
     chunks = [answer[start : start + size] for start in range(0, len(answer), size)]
     events = [event for chunk in chunks for event in parser.feed(chunk)] + list(parser.close())
-    first = next((index for index, event in enumerate(events) if isinstance(event, Element)), len(events))
+    first = next((index for index, event in enumerate(events) if isinstance(event, Opened)), len(events))
     return gather(events), parser.problems, "".join(event.text for event in events[:first] if isinstance(event, Text))
 
 

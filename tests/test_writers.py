@@ -1,4 +1,4 @@
-"""Layout events into markdown, results into JSON."""
+"""Answers into markdown, results into JSON."""
 
 import json
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ import pytest
 
 from ocr.answers.dialects import PARSERS
 from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
-from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, Text
+from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, PageResult, Raw, Retry, Text
 
 
-def markdown(events: Sequence[Element | Text], *, lists_boxes: bool = False) -> str:
+def markdown(events: Sequence[AnswerEvent], *, lists_boxes: bool = False) -> str:
     page = MarkdownPage(3, lists_boxes=lists_boxes)
     return "".join([*map(page.write, events), page.close()])
 
@@ -42,7 +42,7 @@ def test_a_grounded_answer_reads_as_clean_markdown(size: int) -> None:
 
 
 def test_formulas_are_display_blocks() -> None:
-    events = [Element("formula", "Formula"), Text("E = "), Text("mc^2 "), Element("text", "Text"), Text("so")]
+    events = [Opened("formula", "Formula"), Text("E = "), Text("mc^2 "), Opened("text", "Text"), Text("so")]
     assert markdown(events) == "$$\nE = mc^2\n$$\n\nso"
 
 
@@ -54,33 +54,33 @@ def test_a_formula_that_brings_its_frame_keeps_it(formula: str) -> None:
 
 def test_page_furniture_is_left_out() -> None:
     events = [
-        Element("header", "h"),
+        Opened("header", "h"),
         Text("no"),
-        Element("text", "t"),
+        Opened("text", "t"),
         Text("yes"),
-        Element("page_number", "p"),
+        Opened("page_number", "p"),
         Text("7"),
     ]
     assert markdown(events) == "yes"
 
 
 def test_a_picture_without_a_place_has_no_crop_to_link_to_and_is_not_counted() -> None:
-    events = [Element("picture", "p"), Text("A fox."), Element("picture", "p", (1, 2, 3, 4))]
+    events = [Opened("picture", "p"), Text("A fox."), Opened("picture", "p", (1, 2, 3, 4))]
     assert markdown(events) == "A fox.\n\n![](images/page-3-1.png)"
 
 
 def test_a_table_is_kept_whole() -> None:
     table = "<table><tr><td>1</td><td></td></tr></table>"
-    assert markdown([Element("table", "Table"), Text(table[:10]), Text(table[10:])]) == table
+    assert markdown([Opened("table", "Table"), Text(table[:10]), Text(table[10:])]) == table
 
 
 def test_where_the_places_are_the_answer_they_are_shown() -> None:
     events = [
-        Element("text", "", (10.4, 20, 30.6, 40)),
+        Opened("text", "", (10.4, 20, 30.6, 40)),
         Text("Total"),
-        Element("picture", "Picture", (1, 2, 3, 4)),
-        Element("header", "Page-header", (5, 6, 7, 8)),
-        Element("text", ""),
+        Opened("picture", "Picture", (1, 2, 3, 4)),
+        Opened("header", "Page-header", (5, 6, 7, 8)),
+        Opened("text", ""),
         Text("nowhere"),
     ]
     assert markdown(events, lists_boxes=True) == (
@@ -90,7 +90,7 @@ def test_where_the_places_are_the_answer_they_are_shown() -> None:
 
 def test_the_text_does_not_wait_for_the_end_of_its_element() -> None:
     page = MarkdownPage(1)
-    assert page.write(Element("text", "text")) == ""
+    assert page.write(Opened("text", "text")) == ""
     assert page.write(Text("one ")) == "one"
     assert page.write(Text("two\n")) == " two"
     assert page.close() == ""
@@ -159,12 +159,12 @@ def test_a_retry_before_any_text_comes_after_the_mark_between_pages() -> None:
 
 def test_a_page_read_again_owes_nothing_to_the_attempt_that_was_given_up() -> None:
     """Here that one ends inside a formula, after a picture and half of a replaced command."""
-    picture, formula = Element("picture", "p", (1, 2, 3, 4)), Element("formula", "f")
+    picture, formula = Opened("picture", "p", (1, 2, 3, 4)), Opened("formula", "f")
     given_up, again, out = MarkdownPage(1), MarkdownPage(1), []
-    for event in (Element("text", "t"), Text("a \\colon"), picture, formula, Text("x +")):
+    for event in (Opened("text", "t"), Text("a \\colon"), picture, formula, Text("x +")):
         out.append(Markdown(given_up.write(event)))
     out.append(Retry(1, FinishReason.REPETITION))
-    for event in (picture, Element("text", "t"), Text("a \\coloneqq b")):
+    for event in (picture, Opened("text", "t"), Text("a \\coloneqq b")):
         out.append(Markdown(again.write(event)))
     out += [Markdown(again.close()), result(1)]
     assert written("markdown", out).split(RETRY) == [

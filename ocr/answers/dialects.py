@@ -7,20 +7,19 @@ from typing import Protocol
 from ocr.answers.grounded import Grounded
 from ocr.answers.layout_json import LayoutJson
 from ocr.answers.scene_text import SceneText
-from ocr.answers.text import LayoutEvent
-from ocr.types import Text
+from ocr.types import AnswerEvent, Text
 
 
 class Parser(Protocol):
-    """Turns one page's answer into events: an Element opens, the Texts after it are what it says."""
+    """Turns one page's answer into events: an element opens, the Texts after it are what it says."""
 
     problems: list[str]  # what could not be understood, one sentence each
 
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
         """Take in more of the answer; what is certain comes out at once."""
         ...
 
-    def close(self) -> Iterator[LayoutEvent]:
+    def close(self) -> Iterator[AnswerEvent]:
         """The answer is over: what was held back comes out as it stands."""
         ...
 
@@ -31,11 +30,11 @@ class PlainText:
     def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
         self.problems: list[str] = []
 
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
         if text:
             yield Text(text)
 
-    def close(self) -> Iterator[LayoutEvent]:
+    def close(self) -> Iterator[AnswerEvent]:
         return iter(())
 
 

@@ -1,10 +1,8 @@
-"""What parsers of answers yield, put together to whole elements, and the vocabulary of their types."""
+"""Whole elements of what parsers yield, and the vocabulary of their types."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from ocr.answers.text import LayoutEvent
-from ocr.types import Element, Text
+from ocr.types import AnswerEvent, Element, Opened, Text
 
 ELEMENT_TYPES = (
     "title",
@@ -24,23 +22,23 @@ ELEMENT_TYPES = (
 
 
 class Elements:
-    """Puts events together again: each element with all its text, as soon as it is over."""
+    """Puts each element together with all its text, as soon as it is over."""
 
     def __init__(self) -> None:
-        self._open: Element | None = None
+        self._opened: Opened | None = None
         self._texts: list[str] = []
 
-    def feed(self, event: LayoutEvent) -> Iterator[Element]:
+    def feed(self, event: AnswerEvent) -> Iterator[Element]:
         """The element that this event shows to be over, if any; text outside of elements belongs to none."""
         if isinstance(event, Text):
             self._texts.append(event.text)
             return
         yield from self.close()
-        self._open = event
+        self._opened = event
 
     def close(self) -> Iterator[Element]:
         """The last element, if there is one."""
-        if self._open is not None:
-            yield replace(self._open, text="".join(self._texts).strip())
-        self._open = None
+        if opened := self._opened:
+            yield Element(opened.type, opened.label, opened.bbox, "".join(self._texts).strip())
+        self._opened = None
         self._texts = []

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ocr.answers.boxes import enclosing, to_page
-from ocr.answers.text import LayoutEvent, held_back, shown
-from ocr.types import Box, Element, Text
+from ocr.answers.text import held_back, shown
+from ocr.types import AnswerEvent, Box, Opened, Text
 
 # DeepSeek-OCR's labels; a label that is not here is kept and typed "other".
 GROUNDED_TYPES: Mapping[str, str] = {
@@ -57,21 +57,21 @@ class Grounded:
         self._is_open = False  # whether an element is open for text to belong to
         self._is_fresh = False  # whether that element has had no text yet
 
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
         text = self._pending + text
         certain = len(text) - held_back(text, MARKS)
         self._pending = text[certain:]
         for part in _MARK.split(text[:certain]):
             yield from self._mark(part) if part in MARKS else self._plain(part)
 
-    def close(self) -> Iterator[LayoutEvent]:
+    def close(self) -> Iterator[AnswerEvent]:
         yield from self._plain(self._pending)
         self._pending = ""
         if self._inside is not None:
             yield from self._give_up("The answer ends inside a mark", is_end=True)
         yield from self._settle()
 
-    def _mark(self, mark: str) -> Iterator[LayoutEvent]:
+    def _mark(self, mark: str) -> Iterator[AnswerEvent]:
         if mark == DET_END and self._inside == DET:
             self._inside = None
             yield from self._open(self._label.strip(), self._boxes())
@@ -84,7 +84,7 @@ class Grounded:
             self._box_list = ""
             self._inside = mark
 
-    def _plain(self, text: str) -> Iterator[LayoutEvent]:
+    def _plain(self, text: str) -> Iterator[AnswerEvent]:
         """Text between marks: a label, a list of boxes, or what the page says."""
         if self._inside == REF or (self._inside == REF_END and not text.strip()):
             self._label += text
@@ -98,7 +98,7 @@ class Grounded:
         if self._inside is not None and len(self._label) + len(self._box_list) > MAX_MARK:
             yield from self._give_up("A mark without an end")
 
-    def _give_up(self, problem: str, *, is_end: bool = False) -> Iterator[LayoutEvent]:
+    def _give_up(self, problem: str, *, is_end: bool = False) -> Iterator[AnswerEvent]:
         """The open mark is none: what stands in it as a label is text, unless it is (or was to be) a known label."""
         label, boxes = self._label, self._box_list
         self.problems.append(f"{problem}: {shown(label.strip() or boxes)}")
@@ -111,18 +111,18 @@ class Grounded:
             self._is_open = False
             yield from self._text(label)
 
-    def _open(self, label: str, boxes: list[Box]) -> Iterator[LayoutEvent]:
+    def _open(self, label: str, boxes: list[Box]) -> Iterator[AnswerEvent]:
         yield from self._settle()
         if not label or label in GROUNDED_TYPES:
             yield from self._begin(GROUNDED_TYPES.get(label, "other"), label, boxes)
         else:
             self._found = (label, boxes)
 
-    def _begin(self, type_: str, label: str, boxes: list[Box]) -> Iterator[LayoutEvent]:
+    def _begin(self, type_: str, label: str, boxes: list[Box]) -> Iterator[AnswerEvent]:
         self._is_open = self._is_fresh = True
-        yield Element(type_, label, enclosing(boxes) if boxes else None)
+        yield Opened(type_, label, enclosing(boxes) if boxes else None)
 
-    def _settle(self) -> Iterator[LayoutEvent]:
+    def _settle(self) -> Iterator[AnswerEvent]:
         """A label that no text followed was itself the text, once for each of its boxes."""
         if self._found is None:
             return
@@ -130,11 +130,11 @@ class Grounded:
         self._found = None
         places: Sequence[Box | None] = boxes or [None]
         for box in places:
-            yield Element("text", "", box)
+            yield Opened("text", "", box)
             yield Text(label)
         self._is_open = False
 
-    def _text(self, text: str) -> Iterator[LayoutEvent]:
+    def _text(self, text: str) -> Iterator[AnswerEvent]:
         if self._found is not None and text.strip():
             label, boxes = self._found
             self._found = None

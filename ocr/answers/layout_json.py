@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ocr.answers.boxes import to_page
 from ocr.answers.json_text import unescape
-from ocr.answers.text import LayoutEvent, shown
-from ocr.types import Box, Element, Text
+from ocr.answers.text import shown
+from ocr.types import AnswerEvent, Box, Opened, Text
 
 # The model's categories; one that is not here is kept and typed "other".
 CATEGORIES: Mapping[str, str] = {
@@ -72,7 +72,7 @@ class LayoutJson:
         self._pending = ""  # what came and may not be understood yet
         self._at = 0  # index into it: everything before is done with
         self._is_last = False  # whether no more will come
-        self._state: Callable[[], Iterable[LayoutEvent]] = self._head
+        self._state: Callable[[], Iterable[AnswerEvent]] = self._head
         self._stray = ""  # the beginning of what stands between elements and is none
         self._depth = 1  # braces open
         self._values: list[str] = []  # of the field that is open: strings with a leading quote, others as they are
@@ -80,19 +80,19 @@ class LayoutJson:
         self._scalar = ""  # a number or word that may go on
         self._parts: list[str] = []  # of the string that is open
 
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
         self._pending = self._pending[self._at :] + text
         self._at = 0
         yield from self._run()
 
-    def close(self) -> Iterator[LayoutEvent]:
+    def close(self) -> Iterator[AnswerEvent]:
         self._is_last = True
         yield from self._run()
         if self._state in (self._object, self._string):
             yield from self._element(is_whole=False)
         self._report_stray()
 
-    def _run(self) -> Iterator[LayoutEvent]:
+    def _run(self) -> Iterator[AnswerEvent]:
         """Each state takes something, or hands over, or waits for more by doing neither."""
         while self._at < len(self._pending):
             before = self._at, self._state
@@ -102,7 +102,7 @@ class LayoutJson:
 
     # The states: each looks at what is pending from `_at` on, and returns the events that are certain.
 
-    def _head(self) -> Iterable[LayoutEvent]:
+    def _head(self) -> Iterable[AnswerEvent]:
         """Only white space came so far: is the answer JSON?"""
         rest = self._pending[self._at :].lstrip()
         self._at = len(self._pending) - len(rest)
@@ -114,7 +114,7 @@ class LayoutJson:
             self._state = self._prose
         return ()
 
-    def _prose(self) -> Iterable[LayoutEvent]:
+    def _prose(self) -> Iterable[AnswerEvent]:
         """Text of the page itself, until an element begins."""
         start = self._at
         if match := _START.search(self._pending, start):
@@ -128,7 +128,7 @@ class LayoutJson:
             text = self._pending[start : self._at]
         return [Text(text)] if text else ()
 
-    def _between(self) -> Iterable[LayoutEvent]:
+    def _between(self) -> Iterable[AnswerEvent]:
         """Outside of any element."""
         if not self._stray and (match := _BETWEEN.match(self._pending, self._at)):
             self._at = match.end()
@@ -146,7 +146,7 @@ class LayoutJson:
             self._stray = (self._stray + self._pending[start : self._at])[:100]
         return ()
 
-    def _object(self) -> Iterable[LayoutEvent]:
+    def _object(self) -> Iterable[AnswerEvent]:
         """Inside an element, outside of any string."""
         if match := _SCALAR.match(self._pending, self._at):
             self._scalar = (self._scalar + match[0])[: _MAX_SCALAR + 1]
@@ -170,7 +170,7 @@ class LayoutJson:
             return self._element(is_whole=True) if self._depth == 0 else ()
         return ()
 
-    def _string(self) -> Iterable[LayoutEvent]:
+    def _string(self) -> Iterable[AnswerEvent]:
         """Inside a string of an element."""
         if match := _PLAIN.match(self._pending, self._at):
             return self._keep(match.end())
@@ -182,13 +182,13 @@ class LayoutJson:
         has_both = self._at + 1 < len(self._pending) or self._is_last
         return self._keep(self._at + 2) if has_both else ()
 
-    def _keep(self, end: int) -> Iterable[LayoutEvent]:
+    def _keep(self, end: int) -> Iterable[AnswerEvent]:
         """What is pending up to `end` belongs to the string."""
         self._parts.append(self._pending[self._at : end])
         self._at = min(end, len(self._pending))
         return ()
 
-    def _brace(self) -> Iterable[LayoutEvent]:
+    def _brace(self) -> Iterable[AnswerEvent]:
         """An opening brace inside an element: the next element if it begins like one, so that this one is broken."""
         begins = self._begins()
         if begins is None:
@@ -203,7 +203,7 @@ class LayoutJson:
         self._at += 1
         return ()
 
-    def _quote(self) -> Iterable[LayoutEvent]:
+    def _quote(self) -> Iterable[AnswerEvent]:
         """A quote inside a string: its end, or one that should have had a backslash."""
         # The name's length bounds the parts it may have come in, and so the work for each quote of a long text.
         is_name = len(self._parts) <= MAX_NAME and _NAME.fullmatch("".join(self._parts))
@@ -245,7 +245,7 @@ class LayoutJson:
         name = self._values.pop().removeprefix('"') if self._values else ""
         self._values = self._fields[name] = []
 
-    def _element(self, is_whole: bool) -> Iterable[LayoutEvent]:
+    def _element(self, is_whole: bool) -> Iterable[AnswerEvent]:
         """The events of the element that ends here; whatever is amiss with it is reported."""
         if self._state == self._string and self._values is self._fields.get("text"):
             self._values.append('"' + "".join(self._parts))
@@ -258,8 +258,8 @@ class LayoutJson:
         self._report(is_whole, category, text, box)
         if not text and not (category and (box or is_whole)):
             return ()
-        element = Element(CATEGORIES.get(category, "other" if category else "text"), category, box)
-        return [element, Text(text)] if text else [element]
+        opened = Opened(CATEGORIES.get(category, "other" if category else "text"), category, box)
+        return [opened, Text(text)] if text else [opened]
 
     def _strings(self, field: str) -> list[str]:
         return [value[1:] for value in self._fields.get(field, ()) if value[0] == '"']

@@ -2,25 +2,23 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from rapidfuzz import fuzz
 
 from ocr.answers.elements import Elements
-from ocr.answers.text import LayoutEvent
-from ocr.types import Element, Text
+from ocr.types import AnswerEvent, Element, Opened, Text
 
 CUTOFF = 85.0  # similarity from 0 to 100: one wrong letter in seven still matches
 _TAG = re.compile(r"<[^<>]*>")
 _NUMBER = re.compile(r"\d+")
 
 
-def select(events: Iterable[LayoutEvent], reference: str) -> Iterator[LayoutEvent]:
+def select(events: Iterable[AnswerEvent], reference: str) -> Iterator[AnswerEvent]:
     """Of a whole answer's events those of the elements that match, best first; none where nothing does."""
     elements = Elements()
     whole = [element for event in events for element in elements.feed(event)]
     for element in best_matches([*whole, *elements.close()], reference):
-        yield replace(element, text="")
+        yield Opened(element.type, element.label, element.bbox)
         yield Text(element.text)
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from ocr.answers.boxes import enclosing, to_page
-from ocr.answers.text import LayoutEvent, shown
-from ocr.types import Element, Text
+from ocr.answers.text import shown
+from ocr.types import AnswerEvent, Opened, Text
 
 _NUMBER = r"\s{0,9}(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}"
 _POINT = rf"\({_NUMBER},{_NUMBER}\)"
@@ -29,21 +29,21 @@ class SceneText:
         self._length = 0  # characters in it
         self._is_open = False  # whether an element is open for text to belong to
 
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
         for part in re.split(r"(?<=\n)", text):
             self._line.append(part)
             self._length += len(part)
             if part.endswith("\n") or self._length > MAX_LINE:
                 yield from self._end_line()
 
-    def close(self) -> Iterator[LayoutEvent]:
+    def close(self) -> Iterator[AnswerEvent]:
         line = "".join(self._line)
         if _CUT_PLACE.fullmatch(line.strip()) and not _PLACE.match(line.strip()):
             self.problems.append(f"The answer breaks off inside a place: {shown(line.strip())}")
             self._line = []
         yield from self._end_line()
 
-    def _end_line(self) -> Iterator[LayoutEvent]:
+    def _end_line(self) -> Iterator[AnswerEvent]:
         line, self._line, self._length = "".join(self._line), [], 0
         at = 0
         for match in _PLACE.finditer(line):
@@ -52,11 +52,11 @@ class SceneText:
             yield self._place([float(number) for number in match.groups()])
         yield from self._text(line[at:].strip(" ") if at else line)
 
-    def _place(self, numbers: list[float]) -> Element:
+    def _place(self, numbers: list[float]) -> Opened:
         self._is_open = True
         points = zip(numbers[::2], numbers[1::2], strict=True)
-        return Element("text", "", to_page(enclosing([(x, y, x, y) for x, y in points]), self._extent, self._page_size))
+        return Opened("text", "", to_page(enclosing([(x, y, x, y) for x, y in points]), self._extent, self._page_size))
 
-    def _text(self, text: str) -> Iterator[LayoutEvent]:
+    def _text(self, text: str) -> Iterator[AnswerEvent]:
         if text.strip() or (text and self._is_open):
             yield Text(text)

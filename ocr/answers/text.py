@@ -1,10 +1,6 @@
-"""Model text as parsers handle it: their events, what must wait for more, pieces of it in messages."""
+"""Model text as parsers handle it: what must wait for more of it, and pieces of it in messages."""
 
 from collections.abc import Sequence
-
-from ocr.types import Element, Text
-
-LayoutEvent = Element | Text
 
 
 def held_back(text: str, markers: Sequence[str]) -> int:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ocr.answers.text import LayoutEvent, held_back
-from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, worst
+from ocr.answers.text import held_back
+from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, PageResult, Raw, Retry, worst
 
 LEFT_OUT = ("header", "footer", "page_number")  # page furniture: in the JSON output and the raw text alone
 REPLACED: Mapping[str, str] = {"\\coloneqq": ":=", "\\eqqcolon": "=:"}  # commands that most renderers' LaTeX lacks
@@ -18,7 +18,7 @@ _MATH = ("$", "\\[", "\\(")  # how a formula begins that brings its own frame
 
 
 class MarkdownPage:
-    """One page's layout events as pieces of markdown, each final as it stands; a page read again takes a fresh one.
+    """One page's answer as pieces of markdown, each final as it stands; a page read again takes a fresh one.
 
     Marks and boxes are gone, elements stand apart by one blank line, pictures that have a place are links to their
     crops, formulas are `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` nothing is left
@@ -29,16 +29,16 @@ class MarkdownPage:
         self._page = page
         self._lists_boxes = lists_boxes
         self._pictures = 0
-        self._element: Element | None = None
+        self._element: Opened | None = None
         self._said = False  # whether that element has shown any text
         self._formula = ""  # a formula's text, held to its end: only then is it known whether it brings its frame
         self._half = ""  # the end of the text, while it may be half of a replaced command
         self._gap = ""  # white space that is shown only if something follows
         self._is_blank = True  # whether nothing was shown on this page yet
 
-    def write(self, event: LayoutEvent) -> str:
+    def write(self, event: AnswerEvent) -> str:
         """The markdown that is certain with this event."""
-        if isinstance(event, Element):
+        if isinstance(event, Opened):
             return self.close() + self._open(event)
         kind = self._element.type if self._element else "text"
         if kind in LEFT_OUT and not self._lists_boxes:
@@ -62,7 +62,7 @@ class MarkdownPage:
         self._half = self._formula = ""
         return out
 
-    def _open(self, element: Element) -> str:
+    def _open(self, element: Opened) -> str:
         self._element = element
         self._said = False
         self._gap = "\n\n"

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import Elements
 from ocr.answers.matching import select
-from ocr.answers.text import LayoutEvent
 from ocr.output.writers import MarkdownPage
 from ocr.reading.request import Request
-from ocr.types import Element, Markdown, PageEvent, Raw
+from ocr.types import AnswerEvent, Element, Markdown, PageEvent, Raw
 
 
 @dataclass
@@ -45,7 +44,7 @@ class StreamedAnswer(Answer):
         self._page = MarkdownPage(number, lists_boxes=request.asked.lists_boxes)
         self._open = Elements()
         self._asked, self._words = request.asked, request.words
-        self._held: list[LayoutEvent] = []  # where the answer is chosen from all elements at its end
+        self._held: list[AnswerEvent] = []  # where the answer is chosen from all elements at its end
         self.problems = self._parser.problems
 
     def feed(self, text: str) -> Iterator[PageEvent]:
@@ -59,14 +58,14 @@ class StreamedAnswer(Answer):
             yield from self._understand(events)
 
     def close(self) -> Iterator[PageEvent]:
-        events: Iterable[LayoutEvent] = [*self._held, *self._parser.close()]
+        events: Iterable[AnswerEvent] = [*self._held, *self._parser.close()]
         yield from self._understand(select(events, self._words) if self._asked.selects else events)
         yield from self._show(self._page.close())
         yield from self._keep(self._open.close())
         if self._asked.selects and not self.elements:
             self.problems.append(f"Nothing on the page matches {self._words!r}.")
 
-    def _understand(self, events: Iterable[LayoutEvent]) -> Iterator[PageEvent]:
+    def _understand(self, events: Iterable[AnswerEvent]) -> Iterator[PageEvent]:
         for event in events:
             yield from self._show(self._page.write(event))
             yield from self._keep(self._open.feed(event))
