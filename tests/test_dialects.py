@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr.answers.boxes import to_page
+from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import ELEMENT_TYPES, Elements
 from ocr.answers.grounded import GROUNDED_TYPES, MAX_MARK
@@ -18,12 +18,12 @@ from ocr.answers.text import held_back
 from ocr.types import Element, Text
 
 PAGE = (1998, 999)  # px; one unit of the model's 999 is 2 px across and 1 px down
-EXTENT = (999.0, 999.0)
+SCALE = Scale(extent=(999.0, 999.0), page=PAGE)
 
 
 def parse(text: str, sizes: list[int] | None = None, layout: str = "grounded") -> tuple[list[Element], list[str], str]:
     """The elements, the problems and all the text of an answer that comes in pieces of these sizes."""
-    parser, elements, found, shown = PARSERS[layout](PAGE, EXTENT), Elements(), [], ""
+    parser, elements, found, shown = PARSERS[layout](SCALE), Elements(), [], ""
     for event in itertools.chain(*map(parser.feed, cut(text, sizes or [len(text) or 1])), parser.close()):
         shown += event.text if isinstance(event, Text) else ""
         found += elements.feed(event)
@@ -123,7 +123,7 @@ def test_what_a_model_gets_wrong_is_reported_and_loses_no_text(
 
 
 def test_boxes_stay_inside_the_page_with_their_corners_in_order() -> None:
-    assert to_page((1200, -5, 400, 500), EXTENT, PAGE) == (800, 0, 1998, 500)
+    assert SCALE.to_page((1200, -5, 400, 500)) == (800, 0, 1998, 500)
 
 
 def test_every_label_has_a_type_of_the_vocabulary() -> None:
@@ -238,7 +238,7 @@ def test_every_element_before_a_cut_comes_out_once_and_in_order(
 
 def test_a_long_answer_in_small_pieces_takes_time_in_proportion() -> None:
     """Held-back text is bounded by a mark's length, so no piece is looked at again and again."""
-    parser = PARSERS["grounded"](PAGE, EXTENT)
+    parser = PARSERS["grounded"](SCALE)
     for piece in itertools.repeat("<|ref|>label<", 3000):
         list(parser.feed(piece))
         assert len(parser._pending) + len(parser._label) <= MAX_MARK

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.layout_json import CATEGORIES
@@ -21,7 +22,7 @@ PAGE = (1000, 1400)
 
 
 def parsed(chunks: Sequence[str], extent: tuple[float, float] = PAGE) -> tuple[list[AnswerEvent], list[str]]:
-    parser = PARSERS["layout_json"](PAGE, extent)
+    parser = PARSERS["layout_json"](Scale(extent=extent, page=PAGE))
     events = [event for chunk in chunks for event in parser.feed(chunk)]
     events += parser.close()
     return events, parser.problems
@@ -112,7 +113,7 @@ def element(text: str, category: str = "Text") -> str:
 
 
 def test_an_element_comes_out_with_its_last_brace() -> None:
-    parser = PARSERS["layout_json"](PAGE, PAGE)
+    parser = PARSERS["layout_json"](Scale(extent=PAGE, page=PAGE))
     answer = f"[{element('a')}"
     assert not [event for character in answer[:-1] for event in parser.feed(character)]
     assert list(parser.feed("}")) == [Opened("text", "Text", A.bbox), Text("a")]
@@ -295,7 +296,7 @@ def test_any_text_at_all_is_taken(text: str, data: st.DataObject) -> None:
 )
 def test_the_time_grows_with_the_text_and_no_faster(unit: str, opening: str) -> None:
     def seconds(length: int) -> float:
-        parser = PARSERS["layout_json"](PAGE, PAGE)
+        parser = PARSERS["layout_json"](Scale(extent=PAGE, page=PAGE))
         started = time.perf_counter()
         for chunk in [opening, *[unit] * (length // len(unit))]:
             for _ in parser.feed(chunk):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bench.shapes_dots import stand_in_tokenizer
+from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.decoding.loop import decode, read_text
 from ocr.decoding.rules import Budget, RepetitionStop, SharedClock
@@ -17,7 +18,7 @@ from ocr.types import FinishReason
 from tests.gathered import gather
 
 TOKENIZER = stand_in_tokenizer(300, {"<|endoftext|>": 299})
-PAGE = (1000, 1000)
+SCALE = Scale(extent=(1000, 1000), page=(1000, 1000))
 FIRST = {"bbox": [1, 2, 300, 40], "category": "Title", "text": "# Contents"}
 
 
@@ -45,7 +46,7 @@ def ended(answer: str) -> tuple[str, FinishReason]:
     rules = [
         RepetitionStop(),
         Budget(len(tokens)),
-        RepeatedElements(TOKENIZER.decode, PARSERS["layout_json"](PAGE, PAGE)),
+        RepeatedElements(TOKENIZER.decode, PARSERS["layout_json"](SCALE)),
     ]
     pieces = list(read_text(decode(Script(tokens), [torch.zeros(1, 4)], [rules]), TOKENIZER.decode, SharedClock(1)))
     assert pieces[-1].finish is not None
@@ -85,7 +86,7 @@ def test_endless_repetition_ends_the_page_and_what_came_before_is_kept(answer: s
     assert reason is FinishReason.REPETITION
     assert len(text) < min(len(answer) / 2, 4000)
     assert answer.startswith(text)
-    parser = PARSERS["layout_json"](PAGE, PAGE)
+    parser = PARSERS["layout_json"](SCALE)
     assert gather([*parser.feed(text), *parser.close()])[0].text.startswith(kept)
 
 

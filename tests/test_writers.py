@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
 from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, PageResult, Raw, Retry, Text
@@ -17,7 +18,7 @@ def markdown(events: Sequence[AnswerEvent], *, lists_boxes: bool = False) -> str
 
 
 def grounded_markdown(answer: str, size: int) -> str:
-    parser, page, out = PARSERS["grounded"]((999, 999), (999.0, 999.0)), MarkdownPage(1), ""
+    parser, page, out = PARSERS["grounded"](Scale(extent=(999, 999), page=(999, 999))), MarkdownPage(1), ""
     for start in range(0, len(answer), size):
         for event in parser.feed(answer[start : start + size]):
             out += page.write(event)

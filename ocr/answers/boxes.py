@@ -1,16 +1,27 @@
 """Boxes of a model's answer into page pixels. Pure geometry."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ocr.types import Box
 
 
-def to_page(box: Box, extent: tuple[float, float], page_size: tuple[int, int]) -> Box:
-    """A box in a model's coordinates (0 to `extent`) in page pixels, corners in order, inside the page."""
-    x_scale, y_scale = page_size[0] / extent[0], page_size[1] / extent[1]
-    xs = sorted(min(max(x * x_scale, 0.0), float(page_size[0])) for x in (box[0], box[2]))
-    ys = sorted(min(max(y * y_scale, 0.0), float(page_size[1])) for y in (box[1], box[3]))
-    return xs[0], ys[0], xs[1], ys[1]
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """From a model's coordinates on a page to the page's pixels."""
+
+    extent: tuple[float, float]  # the width and height over which the model's coordinates run, from 0
+    page: tuple[int, int]  # px, width and height
+
+    def to_page(self, box: Box) -> Box:
+        """A box of the model's in page pixels, corners in order, inside the page."""
+        (x1, x2), (y1, y2) = self._side(0, box[0], box[2]), self._side(1, box[1], box[3])
+        return x1, y1, x2, y2
+
+    def _side(self, axis: int, *ends: float) -> list[float]:
+        length = float(self.page[axis])
+        factor = length / self.extent[axis]
+        return sorted(min(max(end * factor, 0.0), length) for end in ends)
 
 
 def enclosing(boxes: Sequence[Box]) -> Box:

@@ -4,6 +4,7 @@ it holds, what came whole is kept, what cannot be understood is reported, and no
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from ocr.answers.boxes import Scale
 from ocr.answers.grounded import Grounded
 from ocr.answers.layout_json import LayoutJson
 from ocr.answers.scene_text import SceneText
@@ -27,7 +28,7 @@ class Parser(Protocol):
 class PlainText:
     """An answer that is text and nothing else."""
 
-    def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+    def __init__(self, _scale: Scale) -> None:
         self.problems: list[str] = []
 
     def feed(self, text: str) -> Iterator[AnswerEvent]:
@@ -38,7 +39,7 @@ class PlainText:
         return iter(())
 
 
-PARSERS: Mapping[str, Callable[[tuple[int, int], tuple[float, float]], Parser]] = {
+PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "plain": PlainText,
     "grounded": Grounded,
     "layout_json": LayoutJson,

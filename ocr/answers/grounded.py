@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ocr.answers.boxes import enclosing, to_page
+from ocr.answers.boxes import Scale, enclosing
 from ocr.answers.text import held_back, shown
 from ocr.types import AnswerEvent, Box, Opened, Text
 
@@ -40,15 +40,14 @@ MAX_MARK = 4000  # characters; a label and its boxes that are longer than this a
 class Grounded:
     """DeepSeek-OCR's answers: `<|ref|>LABEL<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>`, then the element's text.
 
-    Coordinates run from 0 to `extent` over the page as it was given. An element in several boxes gets the one that
+    An element in several boxes gets the one that
     holds them all. A label outside the models' vocabulary with no text after it is itself what was read ("OCR with
     Boxes") or found ("Locate"), and each of its boxes is an element of its own with that text.
     """
 
-    def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+    def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
-        self._page_size = page_size
-        self._extent = extent
+        self._scale = scale
         self._pending = ""  # the end of the text, while it may be half of a mark
         self._inside: str | None = None  # the mark that waits for its end: REF, REF_END (for its boxes) or DET
         self._label = ""
@@ -154,7 +153,7 @@ class Grounded:
         leftover = _BOX.sub("", inner)
         if not found or leftover.strip(" \t\r\n,[]"):
             self.problems.append(f"Boxes that are not lists of four numbers: {shown(inner)}")
-        return [to_page(box, self._extent, self._page_size) for box in found]  # type: ignore[arg-type]
+        return [self._scale.to_page(box) for box in found]  # type: ignore[arg-type]
 
 
 def _begins_label(text: str) -> bool:

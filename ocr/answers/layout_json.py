@@ -4,7 +4,7 @@ holds, each element that came whole comes out once, the rest is reported, and ev
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from ocr.answers.boxes import to_page
+from ocr.answers.boxes import Scale
 from ocr.answers.json_text import unescape
 from ocr.answers.text import shown
 from ocr.types import AnswerEvent, Box, Opened, Text
@@ -61,14 +61,13 @@ _CODED_MATH = re.compile(r"`(\$[^`]*\$)`")  # the model's way of writing some fo
 class LayoutJson:
     """Answers of the form `[{"bbox": [x1, y1, x2, y2], "category": "Text", "text": "…"}, …]`.
 
-    Coordinates run from 0 to `extent`, the size that the model saw. An answer that is no JSON is text of the page. An
+    An answer that is no JSON is text of the page. An
     element that is not whole is reported, and delivered if it has text, or a place and a category.
     """
 
-    def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+    def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
-        self._page_size = page_size
-        self._extent = extent
+        self._scale = scale
         self._pending = ""  # what came and may not be understood yet
         self._at = 0  # index into it: everything before is done with
         self._is_last = False  # whether no more will come
@@ -269,7 +268,7 @@ class LayoutJson:
         if len(values) != 4 or not all(map(_NUMBER.fullmatch, values)):
             return None
         x1, y1, x2, y2 = map(float, values)
-        return to_page((x1, y1, x2, y2), self._extent, self._page_size)
+        return self._scale.to_page((x1, y1, x2, y2))
 
     def _report(self, is_whole: bool, category: str, text: str, box: Box | None) -> None:
         what = f"{category or 'no category'}, {shown(text)}"

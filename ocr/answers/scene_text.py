@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from ocr.answers.boxes import enclosing, to_page
+from ocr.answers.boxes import Scale, enclosing
 from ocr.answers.text import shown
 from ocr.types import AnswerEvent, Opened, Text
 
@@ -18,13 +18,12 @@ class SceneText:
     """Answers of the form `(x1, y1), (x2, y2), (x3, y3), (x4, y4) text`, one on each line.
 
     The four points are the corners of what may stand at any angle; the element gets the upright box around them.
-    Coordinates run from 0 to `extent`, the size that the model saw. A line without a place continues the text above.
+    A line without a place continues the text above.
     """
 
-    def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+    def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
-        self._page_size = page_size
-        self._extent = extent
+        self._scale = scale
         self._line: list[str] = []  # what came of the line that is not whole
         self._length = 0  # characters in it
         self._is_open = False  # whether an element is open for text to belong to
@@ -55,7 +54,7 @@ class SceneText:
     def _place(self, numbers: list[float]) -> Opened:
         self._is_open = True
         points = zip(numbers[::2], numbers[1::2], strict=True)
-        return Opened("text", "", to_page(enclosing([(x, y, x, y) for x, y in points]), self._extent, self._page_size))
+        return Opened("text", "", self._scale.to_page(enclosing([(x, y, x, y) for x, y in points])))
 
     def _text(self, text: str) -> Iterator[AnswerEvent]:
         if text.strip() or (text and self._is_open):

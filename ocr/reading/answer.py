@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import Elements
 from ocr.answers.matching import select
@@ -38,9 +39,9 @@ class Answer:
 class StreamedAnswer(Answer):
     """An answer as it streams."""
 
-    def __init__(self, request: Request, number: int, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+    def __init__(self, request: Request, number: int, scale: Scale) -> None:
         super().__init__()
-        self._parser = PARSERS[request.asked.layout](page_size, extent)
+        self._parser = PARSERS[request.asked.layout](scale)
         self._page = MarkdownPage(number, lists_boxes=request.asked.lists_boxes)
         self._open = Elements()
         self._asked, self._words = request.asked, request.words

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from ocr.answers.boxes import Scale
 from ocr.decoding.rules import MAX_PERIOD
 from ocr.reading.answer import Answer, StreamedAnswer
 from ocr.reading.request import Request
@@ -124,7 +125,8 @@ class PageReading:
         attempt = self._attempts[-1]
         if isinstance(news, Prepared):
             attempt.prompt_tokens, attempt.image_tokens = news.prompt_tokens, news.image_tokens
-            attempt.answer = StreamedAnswer(self._request, self.number, self.input.image.size, news.extent)
+            scale = Scale(extent=news.extent, page=self.input.image.size)
+            attempt.answer = StreamedAnswer(self._request, self.number, scale)
             return
         self._first_token = self._first_token or time.monotonic() - self._started
         attempt.completion_tokens, attempt.seconds = news.tokens, news.seconds

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.decoding.loop import merged_embeddings
 from ocr.decoding.rules import TokenRule
@@ -229,7 +230,8 @@ class DotsOCR(PageEngine[_Page]):
 
     def own_rules(self, page: _Page) -> list[TokenRule]:
         """The end of an answer whose elements repeat."""
-        return [RepeatedElements(self.decode_ids, PARSERS[page.layout](page.image.size, page.size))]
+        scale = Scale(extent=page.size, page=page.image.size)
+        return [RepeatedElements(self.decode_ids, PARSERS[page.layout](scale))]
 
     def decode_ids(self, ids: Sequence[int]) -> str:
         """Ids to text, special tokens left out."""
