@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from ocr.answers.elements import ELEMENT_TYPES
 from ocr.output.drawing import COLOURS, LETTERS, annotate, figures, font_size, frame, line_width, region
-from ocr.output.writers import MarkdownPage
+from ocr.output.markdown import MarkdownPage
 from ocr.types import Box, Element, FinishReason, Opened, PageResult, Text
 from tests.pictures import golden_picture
 

@@ -1,4 +1,4 @@
-"""Answers into markdown, results into JSON."""
+"""A document's events into what a caller reads."""
 
 import json
 from collections.abc import Sequence
@@ -6,95 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ocr.answers.boxes import Scale
-from ocr.answers.dialects import PARSERS
-from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
-from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, PageResult, Raw, Retry, Text
-
-
-def markdown(events: Sequence[AnswerEvent], *, lists_boxes: bool = False) -> str:
-    page = MarkdownPage(3, lists_boxes=lists_boxes)
-    return "".join([*map(page.write, events), page.close()])
-
-
-def grounded_markdown(answer: str, size: int) -> str:
-    parser, page, out = PARSERS["grounded"](Scale(extent=(999, 999), page=(999, 999))), MarkdownPage(1), ""
-    for start in range(0, len(answer), size):
-        for event in parser.feed(answer[start : start + size]):
-            out += page.write(event)
-    for event in parser.close():
-        out += page.write(event)
-    return out + page.close()
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 1000])
-def test_a_grounded_answer_reads_as_clean_markdown(size: int) -> None:
-    answer = (
-        "<|ref|>header<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\nJournal of Things 12\n\n"
-        "<|ref|>title<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\n# On Things\n\n"
-        "<|ref|>image<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\n"
-        "<|ref|>image_caption<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\nA thing.\n\n\n\nStill the caption.\n"
-        "<|ref|>equation<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\n\\[a \\coloneqq b\\]\n\n"
-        "<|ref|>text<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\nx \\eqqcolon y, \\color."
-    )
-    assert grounded_markdown(answer, size) == (
-        "# On Things\n\n![](images/page-1-1.png)\n\nA thing.\n\nStill the caption.\n\n\\[a := b\\]\n\nx =: y, \\color."
-    )
-
-
-def test_formulas_are_display_blocks() -> None:
-    events = [Opened("formula", "Formula"), Text("E = "), Text("mc^2 "), Opened("text", "Text"), Text("so")]
-    assert markdown(events) == "$$\nE = mc^2\n$$\n\nso"
-
-
-@pytest.mark.parametrize("formula", ["$$x$$", "\\[x\\]", "\\(x\\)", "$x$"])
-def test_a_formula_that_brings_its_frame_keeps_it(formula: str) -> None:
-    assert framed(f" {formula}\n") == formula
-    assert framed("  ") == ""
-
-
-def test_page_furniture_is_left_out() -> None:
-    events = [
-        Opened("header", "h"),
-        Text("no"),
-        Opened("text", "t"),
-        Text("yes"),
-        Opened("page_number", "p"),
-        Text("7"),
-    ]
-    assert markdown(events) == "yes"
-
-
-def test_a_picture_without_a_place_has_no_crop_to_link_to_and_is_not_counted() -> None:
-    events = [Opened("picture", "p"), Text("A fox."), Opened("picture", "p", (1, 2, 3, 4))]
-    assert markdown(events) == "A fox.\n\n![](images/page-3-1.png)"
-
-
-def test_a_table_is_kept_whole() -> None:
-    table = "<table><tr><td>1</td><td></td></tr></table>"
-    assert markdown([Opened("table", "Table"), Text(table[:10]), Text(table[10:])]) == table
-
-
-def test_where_the_places_are_the_answer_they_are_shown() -> None:
-    events = [
-        Opened("text", "", (10.4, 20, 30.6, 40)),
-        Text("Total"),
-        Opened("picture", "Picture", (1, 2, 3, 4)),
-        Opened("header", "Page-header", (5, 6, 7, 8)),
-        Opened("text", ""),
-        Text("nowhere"),
-    ]
-    assert markdown(events, lists_boxes=True) == (
-        "Total [10, 20, 31, 40]\n\nPicture [1, 2, 3, 4]\n\nPage-header [5, 6, 7, 8]\n\nnowhere"
-    )
-
-
-def test_the_text_does_not_wait_for_the_end_of_its_element() -> None:
-    page = MarkdownPage(1)
-    assert page.write(Opened("text", "text")) == ""
-    assert page.write(Text("one ")) == "one"
-    assert page.write(Text("two\n")) == " two"
-    assert page.close() == ""
+from ocr.output.markdown import MarkdownPage
+from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, document_markdown, metrics
+from ocr.types import Element, FinishReason, Markdown, Opened, PageEvent, PageResult, Raw, Retry, Text
 
 
 def result(page: int, finish: FinishReason = FinishReason.STOP) -> PageResult:

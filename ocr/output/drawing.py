@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ocr.output.writers import picture_name
+from ocr.output.markdown import picture_name
 from ocr.types import Box, Element, PageResult
 
 # Each type's colour: dark enough for white letters on it and a line on paper, light enough for a line on a dark page.

@@ -19,7 +19,8 @@ from urllib.parse import quote
 from PIL import Image
 
 from ocr.output.drawing import annotate, figures
-from ocr.output.writers import JsonWriter, document_markdown, picture_name
+from ocr.output.markdown import picture_name
+from ocr.output.writers import JsonWriter, document_markdown
 from ocr.types import Element, FinishReason, PageEvent, PageResult
 
 

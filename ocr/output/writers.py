@@ -1,4 +1,4 @@
-"""Elements and results into what a caller reads: markdown as it streams, the model's own text, one JSON document."""
+"""The events of a document into what a caller reads: markdown or the model's text as it streams, one JSON document."""
 
 import dataclasses
 import json
@@ -6,93 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ocr.answers.text import held_back
-from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, PageResult, Raw, Retry, worst
+from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, worst
 
-LEFT_OUT = ("header", "footer", "page_number")  # page furniture: in the JSON output and the raw text alone
-REPLACED: Mapping[str, str] = {"\\coloneqq": ":=", "\\eqqcolon": "=:"}  # commands that most renderers' LaTeX lacks
-_REPLACED = re.compile("|".join(map(re.escape, REPLACED)))
-_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 _COMMENT_MARK = re.compile("-(?=-)")  # two hyphens in a row may end a comment
-_MATH = ("$", "\\[", "\\(")  # how a formula begins that brings its own frame
-
-
-class MarkdownPage:
-    """One page's answer as pieces of markdown, each final as it stands; a page read again takes a fresh one.
-
-    Marks and boxes are gone, elements stand apart by one blank line, pictures that have a place are links to their
-    crops, formulas are `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` nothing is left
-    out, and each element ends in its place, `[x1, y1, x2, y2]` in whole page pixels.
-    """
-
-    def __init__(self, page: int, *, lists_boxes: bool = False) -> None:
-        self._page = page
-        self._lists_boxes = lists_boxes
-        self._pictures = 0
-        self._element: Opened | None = None
-        self._said = False  # whether that element has shown any text
-        self._formula = ""  # a formula's text, held to its end: only then is it known whether it brings its frame
-        self._half = ""  # the end of the text, while it may be half of a replaced command
-        self._gap = ""  # white space that is shown only if something follows
-        self._is_blank = True  # whether nothing was shown on this page yet
-
-    def write(self, event: AnswerEvent) -> str:
-        """The markdown that is certain with this event."""
-        if isinstance(event, Opened):
-            return self.close() + self._open(event)
-        kind = self._element.type if self._element else "text"
-        if kind in LEFT_OUT and not self._lists_boxes:
-            return ""
-        if kind == "formula":
-            self._formula += event.text
-            return ""
-        text = self._half + event.text
-        certain = len(text) - held_back(text, tuple(REPLACED))
-        self._half = text[certain:]
-        return self._show(text[:certain])
-
-    def close(self) -> str:
-        """The markdown held back so far: the element that was open is over."""
-        out = self._show(self._half) + self._show(framed(self._formula))
-        element, self._element = self._element, None
-        if element is not None and element.bbox is not None and self._lists_boxes:
-            place = str([round(side) for side in element.bbox])
-            self._gap = " " if self._said else self._gap
-            out += self._show(place if self._said else f"{element.label} {place}".lstrip())
-        self._half = self._formula = ""
-        return out
-
-    def _open(self, element: Opened) -> str:
-        self._element = element
-        self._said = False
-        self._gap = "\n\n"
-        if element.type != "picture" or element.bbox is None or self._lists_boxes:
-            return ""
-        self._pictures += 1
-        return self._show(f"![]({picture_name(self._page, self._pictures)})")
-
-    def _show(self, text: str) -> str:
-        text = _BLANK_LINES.sub("\n\n", self._gap + _REPLACED.sub(lambda match: REPLACED[match[0]], text))
-        shown = text.rstrip()
-        self._gap = text[len(shown) :]
-        if not shown:
-            return ""
-        if self._is_blank:
-            shown = shown.lstrip("\n")
-        self._is_blank = False
-        self._said = True
-        return shown
-
-
-def picture_name(page: int, picture: int) -> str:
-    """Where the crop of a page's n-th picture with a place is, beside the markdown that links to it; both from 1."""
-    return f"images/page-{page}-{picture}.png"
-
-
-def framed(formula: str) -> str:
-    """A formula as a `$$` block, unless it brings a frame of its own; nothing for an empty one."""
-    formula = formula.strip()
-    return formula if not formula or formula.startswith(_MATH) else f"$$\n{formula}\n$$"
 
 
 class Writer(Protocol):

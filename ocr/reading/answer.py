@@ -7,7 +7,7 @@ from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import Elements
 from ocr.answers.matching import select
-from ocr.output.writers import MarkdownPage
+from ocr.output.markdown import MarkdownPage
 from ocr.reading.request import Request
 from ocr.types import AnswerEvent, Element, Markdown, PageEvent, Raw
 
