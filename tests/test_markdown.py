@@ -6,8 +6,11 @@ import pytest
 
 from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
+from ocr.models.catalog import MODELS
 from ocr.output.markdown import MarkdownPage, framed
 from ocr.types import AnswerEvent, Opened, Text
+
+REPLACEMENTS = MODELS["deepseek-ocr"].replacements
 
 
 def markdown(events: Sequence[AnswerEvent], *, lists_boxes: bool = False) -> str:
@@ -16,7 +19,11 @@ def markdown(events: Sequence[AnswerEvent], *, lists_boxes: bool = False) -> str
 
 
 def grounded_markdown(answer: str, size: int) -> str:
-    parser, page, out = PARSERS["grounded"](Scale(extent=(999, 999), page=(999, 999))), MarkdownPage(1), ""
+    parser, page, out = (
+        PARSERS["grounded"](Scale(extent=(999, 999), page=(999, 999))),
+        MarkdownPage(1, replacements=REPLACEMENTS),
+        "",
+    )
     for start in range(0, len(answer), size):
         for event in parser.feed(answer[start : start + size]):
             out += page.write(event)
@@ -38,6 +45,11 @@ def test_a_grounded_answer_reads_as_clean_markdown(size: int) -> None:
     assert grounded_markdown(answer, size) == (
         "# On Things\n\n![](images/page-1-1.png)\n\nA thing.\n\nStill the caption.\n\n\\[a := b\\]\n\nx =: y, \\color."
     )
+
+
+def test_what_is_replaced_for_one_model_stays_as_it_is_for_others() -> None:
+    assert markdown([Opened("text", "Text"), Text("x \\coloneqq y")]) == "x \\coloneqq y"
+    assert not MODELS["dots.ocr"].replacements
 
 
 def test_formulas_are_display_blocks() -> None:

@@ -75,7 +75,9 @@ def test_a_retry_before_any_text_comes_after_the_mark_between_pages() -> None:
 def test_a_page_read_again_owes_nothing_to_the_attempt_that_was_given_up() -> None:
     """Here that one ends inside a formula, after a picture and half of a replaced command."""
     picture, formula = Opened("picture", "p", (1, 2, 3, 4)), Opened("formula", "f")
-    given_up, again, out = MarkdownPage(1), MarkdownPage(1), []
+    replacements = {"\\coloneqq": ":="}
+    given_up, again = (MarkdownPage(1, replacements=replacements) for _ in range(2))
+    out: list[PageEvent] = []
     for event in (Opened("text", "t"), Text("a \\colon"), picture, formula, Text("x +")):
         out.append(Markdown(given_up.write(event)))
     out.append(Retry(1, FinishReason.REPETITION))

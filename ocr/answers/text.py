@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 def held_back(text: str, markers: Sequence[str]) -> int:
     """How many last characters of the text may be the beginning of a marker, and must wait."""
-    longest = min(len(text), max(map(len, markers)) - 1)
+    longest = min(len(text), max(map(len, markers), default=1) - 1)
     for length in range(longest, 0, -1):
         if any(len(marker) > length and marker.startswith(text[-length:]) for marker in markers):
             return length

@@ -41,6 +41,7 @@ class Model:
     tasks: Mapping[str, Prompt]
     own_prompt: Prompt | None = None  # the frame around a prompt of the user's own; None: it knows its tasks alone
     resolutions: Mapping[str, Resolution] = field(default_factory=lambda: RESOLUTIONS)  # the presets that it takes
+    replacements: Mapping[str, str] = field(default_factory=dict)  # made in its markdown, as its makers do
 
 
 # The wording is the training contract: edit only with a new checkpoint.
@@ -52,6 +53,9 @@ _DEEPSEEK_TASKS: Mapping[str, Prompt] = {
     OCR_WITH_BOXES: Prompt("<image>\n<|grounding|>OCR this image.", layout="grounded"),
     DESCRIBE: Prompt("<image>\nDescribe this image in detail."),
 }
+
+# Commands that most renderers' LaTeX lacks.
+_DEEPSEEK_REPLACEMENTS: Mapping[str, str] = {"\\coloneqq": ":=", "\\eqqcolon": "=:"}
 
 _DOTS_LAYOUT = Prompt(
     "Please output the layout information from the PDF image, including each layout element's bbox, its category, and "
@@ -111,6 +115,7 @@ MODELS: Mapping[str, Model] = {
         engine="ocr.models.deepseek.engine",
         tasks=_DEEPSEEK_TASKS,
         own_prompt=Prompt("<image>\n{text}", layout="grounded"),
+        replacements=_DEEPSEEK_REPLACEMENTS,
     ),
     "dots.ocr": Model(engine="ocr.models.dots.engine", tasks=_DOTS_TASKS, own_prompt=Prompt("{text}")),
     "dots.mocr": Model(
@@ -121,6 +126,7 @@ MODELS: Mapping[str, Model] = {
         engine="ocr.models.deepseek.engine",
         tasks={task: _DEEPSEEK_TASKS[task] for task in (MARKDOWN, FREE_OCR, LOCATE, OCR_WITH_BOXES)},
         resolutions=_EMBEDDED_RESOLUTIONS,
+        replacements=_DEEPSEEK_REPLACEMENTS,
     ),
 }
 AUTO = "auto"  # in place of a model's name: the first one this installation serves

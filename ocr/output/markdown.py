@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from ocr.answers.text import held_back
 from ocr.types import AnswerEvent, Opened
 
 LEFT_OUT = ("header", "footer", "page_number")  # page furniture: in the JSON output and the raw text alone
-REPLACED: Mapping[str, str] = {"\\coloneqq": ":=", "\\eqqcolon": "=:"}  # commands that most renderers' LaTeX lacks
-_REPLACED = re.compile("|".join(map(re.escape, REPLACED)))
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 _MATH = ("$", "\\[", "\\(")  # how a formula begins that brings its own frame
 
@@ -18,12 +17,17 @@ class MarkdownPage:
 
     Marks and boxes are gone, elements stand apart by one blank line, pictures that have a place are links to their
     crops, formulas are `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` nothing is left
-    out, and each element ends in its place, `[x1, y1, x2, y2]` in whole page pixels.
+    out, and each element ends in its place, `[x1, y1, x2, y2]` in whole page pixels. Each of `replacements` stands for
+    its key wherever the model wrote that.
     """
 
-    def __init__(self, page: int, *, lists_boxes: bool = False) -> None:
+    def __init__(
+        self, page: int, *, lists_boxes: bool = False, replacements: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._page = page
         self._lists_boxes = lists_boxes
+        self._replacements = replacements
+        self._replaced = re.compile("|".join(map(re.escape, replacements)) or r"(?!)")  # an empty table matches nothing
         self._pictures = 0
         self._element: Opened | None = None
         self._said = False  # whether that element has shown any text
@@ -43,7 +47,7 @@ class MarkdownPage:
             self._formula += event.text
             return ""
         text = self._half + event.text
-        certain = len(text) - held_back(text, tuple(REPLACED))
+        certain = len(text) - held_back(text, tuple(self._replacements))
         self._half = text[certain:]
         return self._show(text[:certain])
 
@@ -68,7 +72,8 @@ class MarkdownPage:
         return self._show(f"![]({picture_name(self._page, self._pictures)})")
 
     def _show(self, text: str) -> str:
-        text = _BLANK_LINES.sub("\n\n", self._gap + _REPLACED.sub(lambda match: REPLACED[match[0]], text))
+        text = self._replaced.sub(lambda match: self._replacements[match[0]], text)
+        text = _BLANK_LINES.sub("\n\n", self._gap + text)
         shown = text.rstrip()
         self._gap = text[len(shown) :]
         if not shown:
