@@ -145,13 +145,17 @@ class Files:
             if result := _restored_page(line):
                 yield result.page, result
 
+    def link(self, page: int, picture: int) -> str:
+        """Where the markdown links to for a picture: in NAME.images, which lies beside the markdown's own file."""
+        return f"{quote(os.fsencode(self._target.name))}.{picture_name(page, picture)}"
+
     def write(self, event: PageEvent, image: Image.Image | None) -> None:
         """Take in what came of a page; with its result its image, or None where there is none."""
         if not isinstance(event, PageResult):
             return
         if not self._results:
             self._begin()
-        result = linked(event, self._target.name)
+        result = event
         for suffix, draw in self._rows(PICTURES):
             for name, picture in draw(image, result) if image is not None and not result.error else ():
                 self._made(suffix).mkdir(exist_ok=True)
@@ -196,15 +200,6 @@ class Files:
 
     def _place(self, suffix: str) -> Path:
         return self._target.with_name(self._target.name + suffix)
-
-
-def linked(result: PageResult, name: str) -> PageResult:
-    """The page with its markdown's pictures linked to in NAME.images, which lies beside the markdown's own file."""
-    markdown = result.markdown
-    for number in range(1, 1 + sum(element.type == "picture" for element in result.elements)):
-        link = picture_name(result.page, number)
-        markdown = markdown.replace(f"]({link})", f"]({quote(os.fsencode(name))}.{link})")
-    return replace(result, markdown=markdown)
 
 
 def encoded(text: str) -> bytes:

@@ -1,7 +1,7 @@
 """A page's answer as markdown, as it streams. Knows no other pages."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ocr.answers.text import held_back
@@ -10,6 +10,13 @@ from ocr.types import AnswerEvent, Opened
 LEFT_OUT = ("header", "footer", "page_number")  # page furniture: in the JSON output and the raw text alone
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 _MATH = ("$", "\\[", "\\(")  # how a formula begins that brings its own frame
+
+Link = Callable[[int, int], str]  # where the crop of a page's n-th picture with a place is linked to; both from 1
+
+
+def picture_name(page: int, picture: int) -> str:
+    """A path beside the markdown, `images/page-1-1.png`: what is linked to unless the caller says otherwise."""
+    return f"images/page-{page}-{picture}.png"
 
 
 class MarkdownPage:
@@ -22,9 +29,15 @@ class MarkdownPage:
     """
 
     def __init__(
-        self, page: int, *, lists_boxes: bool = False, replacements: Mapping[str, str] = MappingProxyType({})
+        self,
+        page: int,
+        *,
+        lists_boxes: bool = False,
+        replacements: Mapping[str, str] = MappingProxyType({}),
+        link: Link = picture_name,
     ) -> None:
         self._page = page
+        self._link = link
         self._lists_boxes = lists_boxes
         self._replacements = replacements
         self._replaced = re.compile("|".join(map(re.escape, replacements)) or r"(?!)")  # an empty table matches nothing
@@ -69,7 +82,7 @@ class MarkdownPage:
         if element.type != "picture" or element.bbox is None or self._lists_boxes:
             return ""
         self._pictures += 1
-        return self._show(f"![]({picture_name(self._page, self._pictures)})")
+        return self._show(f"![]({self._link(self._page, self._pictures)})")
 
     def _show(self, text: str) -> str:
         text = self._replaced.sub(lambda match: self._replacements[match[0]], text)
@@ -83,11 +96,6 @@ class MarkdownPage:
         self._is_blank = False
         self._said = True
         return shown
-
-
-def picture_name(page: int, picture: int) -> str:
-    """Where the crop of a page's n-th picture with a place is, beside the markdown that links to it; both from 1."""
-    return f"images/page-{page}-{picture}.png"
 
 
 def framed(formula: str) -> str:

@@ -8,7 +8,7 @@ from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import Elements
 from ocr.answers.matching import select
 from ocr.models.catalog import MODELS
-from ocr.output.markdown import MarkdownPage
+from ocr.output.markdown import Link, MarkdownPage, picture_name
 from ocr.reading.request import Request
 from ocr.types import AnswerEvent, Element, Markdown, PageEvent, Raw
 
@@ -40,11 +40,15 @@ class Answer:
 class StreamedAnswer(Answer):
     """An answer as it streams."""
 
-    def __init__(self, request: Request, number: int, scale: Scale) -> None:
+    def __init__(self, request: Request, number: int, scale: Scale, link: Link = picture_name) -> None:
         super().__init__()
         self._parser = PARSERS[request.asked.layout](scale)
-        replacements = MODELS[request.model].replacements
-        self._page = MarkdownPage(number, lists_boxes=request.asked.lists_boxes, replacements=replacements)
+        self._page = MarkdownPage(
+            number,
+            lists_boxes=request.asked.lists_boxes,
+            replacements=MODELS[request.model].replacements,
+            link=link,
+        )
         self._open = Elements()
         self._asked, self._words = request.asked, request.words
         self._held: list[AnswerEvent] = []  # where the answer is chosen from all elements at its end

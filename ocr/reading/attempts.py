@@ -10,6 +10,7 @@ from PIL import Image
 
 from ocr.answers.boxes import Scale
 from ocr.decoding.rules import MAX_PERIOD
+from ocr.output.markdown import Link, picture_name
 from ocr.reading.answer import Answer, StreamedAnswer
 from ocr.reading.request import Request
 from ocr.types import (
@@ -87,12 +88,15 @@ class Attempt:
 class PageReading:
     """One page from its first attempt to its result."""
 
-    def __init__(self, request: Request, number: int, image: Image.Image, decoding: Decoding) -> None:
+    def __init__(
+        self, request: Request, number: int, image: Image.Image, decoding: Decoding, link: Link = picture_name
+    ) -> None:
         self.number = number
         self.input = PageInput(image, request.asked, request.words, request.view)
         self.is_over = False  # whether its PageResult has come
         self._request = request
         self._decoding = decoding
+        self._link = link
         self._attempts: list[Attempt] = []
         self._rung = 0  # how many of the ladder's rungs it has climbed
         self._retries = 0
@@ -126,7 +130,7 @@ class PageReading:
         if isinstance(news, Prepared):
             attempt.prompt_tokens, attempt.image_tokens = news.prompt_tokens, news.image_tokens
             scale = Scale(extent=news.extent, page=self.input.image.size)
-            attempt.answer = StreamedAnswer(self._request, self.number, scale)
+            attempt.answer = StreamedAnswer(self._request, self.number, scale, self._link)
             return
         self._first_token = self._first_token or time.monotonic() - self._started
         attempt.completion_tokens, attempt.seconds = news.tokens, news.seconds

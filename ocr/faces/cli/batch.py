@@ -15,6 +15,7 @@ from ocr.errors import OCRError, SetupError
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
 from ocr.output.folder import Files, Folder
+from ocr.output.markdown import Link, picture_name
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -142,11 +143,12 @@ class Batch:
         self._progress.open(len(missing))
         printed = self._printed(source) if self._printed else None
         sinks: list[Sink] = [sink for sink in (printed, files) if sink is not None]
+        link = files.link if files else picture_name
         if not done:
-            self._pages(source, document, sinks)
+            self._pages(source, document, sinks, link)
         elif missing:
             with self._open(content, ",".join(map(str, missing))) as rest:
-                self._pages(source, rest, sinks)
+                self._pages(source, rest, sinks, link)
         for sink in sinks:
             sink.close()
         self.outcome.documents += 1
@@ -154,11 +156,12 @@ class Batch:
     def _open(self, content: Path | bytes, pages: str) -> Document:
         return open_document(content, pages, self._reader.settings, self._job.dpi)
 
-    def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink]) -> None:
+    def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink], link: Link) -> None:
         images: dict[int, Image.Image] = {}
         if self._folder and self._folder.has_pictures:
             document = _kept(document, images)
-        with closing(self._reader.read(self._job.request, document, self._job.decoding, self._job.batch)) as events:
+        job = self._job
+        with closing(self._reader.read(job.request, document, job.decoding, job.batch, link)) as events:
             for event in events:
                 image = images.pop(event.page, None) if isinstance(event, PageResult) else None
                 for sink in sinks:
