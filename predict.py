@@ -113,7 +113,7 @@ class Predictor(BasePredictor):
         try:
             for event in self.reader.read(request, document, decoding):
                 if isinstance(event, PageResult):
-                    results.append(event)
+                    results.append(event.without_image())
                 if text := writer.write(event):
                     yield text
         except CancelationException:

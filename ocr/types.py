@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -182,6 +182,12 @@ class PageResult:
     problems: tuple[str, ...] = ()  # parts of the answer that could not be understood, one sentence each
     retries: int = 0  # how often the page was read again after text had come: it repeated itself, or its batch failed
     error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
+    # The page itself, None where there was none to read. It is large: whoever keeps results keeps them without_image.
+    image: Image.Image | None = field(default=None, compare=False, repr=False)
+
+    def without_image(self) -> "PageResult":
+        """The same result to be kept or written down."""
+        return replace(self, image=None)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """A document's events into what a caller reads."""
 
 import json
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from ocr.output.markdown import MarkdownPage
 from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, document_markdown, metrics
@@ -186,3 +188,14 @@ def test_the_metrics_of_a_document_no_model_was_asked_about_are_zeros() -> None:
 
 def test_the_time_to_the_first_token_is_of_the_first_page_that_has_one() -> None:
     assert metrics([replace(BLANK, time_to_first_token=0.0), result(2)])["time_to_first_token"] == 0.5
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_no_writer_keeps_or_writes_a_page_s_pixels(kind: str) -> None:
+    image = Image.new("RGB", (100, 50))
+    pixels, writer = weakref.ref(image), WRITERS[kind]()
+    text = writer.write(replace(result(1), image=image))
+    assert "image" not in text.replace("image_tokens", "")
+    del image
+    assert pixels() is None
+    assert text + writer.close() == written(kind, [result(1)])

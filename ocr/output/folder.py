@@ -91,7 +91,6 @@ class Folder:
 
     def __init__(self, path: Path, formats: Sequence[str], options: Mapping[str, Any], *, resume: bool = False) -> None:
         self.path, self.resume = path, resume
-        self.has_pictures = any(name in PICTURES for name in formats)
         self._formats, self._options = tuple(formats), options
         self._record = path / HIDDEN / "record.jsonl"
         entries = [_restored_entry(line) for line in _lines(self._record)]
@@ -149,19 +148,18 @@ class Files:
         """Where the markdown links to for a picture: in NAME.images, which lies beside the markdown's own file."""
         return f"{quote(os.fsencode(self._target.name))}.{picture_name(page, picture)}"
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
-        """Take in what came of a page; with its result its image, or None where there is none."""
+    def write(self, event: PageEvent) -> None:
+        """Take in what came of a page."""
         if not isinstance(event, PageResult):
             return
         if not self._results:
             self._begin()
-        result = event
         for suffix, draw in self._rows(PICTURES):
-            for name, picture in draw(image, result) if image is not None and not result.error else ():
+            for name, picture in draw(event.image, event) if event.image is not None and not event.error else ():
                 self._made(suffix).mkdir(exist_ok=True)
                 picture.save(self._made(suffix) / Path(name).name)
-        self._results[result.page] = result
-        _append(self._journal, asdict(result))
+        result = self._results[event.page] = event.without_image()
+        _append(self._journal, {name: value for name, value in asdict(result).items() if name != "image"})
 
     def close(self) -> None:
         """Put everything in place, the pictures before the text that links to them, and note it in the record."""

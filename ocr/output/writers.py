@@ -1,9 +1,9 @@
 """The events of a document into what a caller reads: markdown or the model's text as it streams, one JSON document."""
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, worst
@@ -77,6 +77,11 @@ def _failure(page: PageResult) -> str:
     return ("\n\n" if page.markdown else "") + f"<!-- Page {page.page} could not be read: {reason} -->"
 
 
+def _figures(page: PageResult) -> PageResult:
+    """What a document's totals need of a page, so that nothing large is kept."""
+    return replace(page.without_image(), text="", markdown="", elements=(), problems=())
+
+
 class JsonWriter:
     """One JSON document: a page's object as soon as the page is read, the totals at the end."""
 
@@ -87,7 +92,7 @@ class JsonWriter:
         if not isinstance(event, PageResult):
             return ""
         before = "," if self._pages else '{"pages": ['
-        self._pages.append(dataclasses.replace(event, text="", markdown="", elements=()))  # the totals need no text
+        self._pages.append(_figures(event))
         return before + "\n" + json.dumps(page_json(event), ensure_ascii=False)
 
     def close(self) -> str:

@@ -185,4 +185,5 @@ class PageReading:
             problems=tuple(best.answer.problems),
             retries=self._retries,
             error=last.error if best.finish is FinishReason.ERROR else "",
+            image=self.input.image,
         )

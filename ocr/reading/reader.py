@@ -8,6 +8,8 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+from PIL import Image
+
 import weights
 from ocr.documents.blank import is_blank
 from ocr.documents.document import NumberedPage
@@ -130,16 +132,17 @@ def _read_batches(
                 log.warning("Page %d cannot be read: %s", number, page)
                 yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
             elif is_blank(page):
-                yield index, _unasked(request, number, FinishReason.BLANK, page.size)
+                yield index, _unasked(request, number, FinishReason.BLANK, page)
             else:
                 asked[index] = PageReading(request, number, page, decoding, link)
         yield from _read_batch(engine, asked)
 
 
 def _unasked(
-    request: Request, number: int, reason: FinishReason, size: tuple[int, int] = (0, 0), error: str = ""
+    request: Request, number: int, reason: FinishReason, page: Image.Image | None = None, error: str = ""
 ) -> PageResult:
-    return PageResult(number, *size, request.model, "", "", (), reason, error=error)
+    size = page.size if page else (0, 0)
+    return PageResult(number, *size, request.model, "", "", (), reason, error=error, image=page)
 
 
 def _read_batch(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:

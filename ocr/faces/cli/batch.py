@@ -2,13 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
-
-from PIL import Image
 
 from ocr.documents.document import Document, NumberedPage, open_document
 from ocr.errors import OCRError, SetupError
@@ -38,8 +36,8 @@ class Job:
 class Sink(Protocol):
     """Where the events of one document go."""
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
-        """Take in an event; with a PageResult comes the page's image, or None where none is at hand."""
+    def write(self, event: PageEvent) -> None:
+        """Take in an event."""
         ...
 
     def close(self) -> None:
@@ -55,7 +53,7 @@ class Text:
         self._last = ""
         self._show(heading)
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+    def write(self, event: PageEvent) -> None:
         self._show(self._writer.write(event))
 
     def close(self) -> None:
@@ -76,7 +74,7 @@ class JsonLines:
     def __init__(self, out: IO[str], document: str) -> None:
         self._out, self._document = out, document
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+    def write(self, event: PageEvent) -> None:
         if isinstance(event, PageResult):
             line = json.dumps({"document": self._document, **page_json(event)}, ensure_ascii=False)
             print(line, file=self._out, flush=True)
@@ -157,15 +155,11 @@ class Batch:
         return open_document(content, pages, self._reader.settings, self._job.dpi)
 
     def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink], link: Link) -> None:
-        images: dict[int, Image.Image] = {}
-        if self._folder and self._folder.has_pictures:
-            document = _kept(document, images)
         job = self._job
         with closing(self._reader.read(job.request, document, job.decoding, job.batch, link)) as events:
             for event in events:
-                image = images.pop(event.page, None) if isinstance(event, PageResult) else None
                 for sink in sinks:
-                    sink.write(event, image)
+                    sink.write(event)
                 if isinstance(event, PageResult):
                     self._count(source, event)
 
@@ -181,14 +175,6 @@ class Batch:
     def _failed(self, line: str) -> None:
         self.outcome.failures.append(line)
         self._progress.note(line)
-
-
-def _kept(pages: Iterable[NumberedPage], images: dict[int, Image.Image]) -> Iterator[NumberedPage]:
-    """The pages as they come, each image noted under its number until someone takes it from there."""
-    for number, image in pages:
-        if isinstance(image, Image.Image):
-            images[number] = image
-        yield number, image
 
 
 def _sentence(error: Exception) -> str:
