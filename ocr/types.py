@@ -191,6 +191,15 @@ class PageResult:
 
 
 @dataclass(frozen=True)
+class PageStart:
+    """A page is about to be read; what follows is of it, up to its PageResult. One that cannot be opened has none."""
+
+    page: int  # its number in the document, from 1
+    width: int  # px
+    height: int  # px
+
+
+@dataclass(frozen=True)
 class Markdown:
     """Some more of a page's markdown."""
 
@@ -209,4 +218,4 @@ class Retry:
 
 
 # What reading a page yields: text as soon as it is certain, an element as soon as it is whole, the result at the end.
-PageEvent = Raw | Markdown | Element | Retry | PageResult
+PageEvent = PageStart | Raw | Markdown | Element | Retry | PageResult

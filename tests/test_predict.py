@@ -167,7 +167,7 @@ def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.
         ({"model": "gpt"}, ["'gpt'", "auto, deepseek-ocr, dots.ocr"]),
         ({"task_type": "OCR"}, ["'OCR'", "Free OCR"]),
         ({"resolution_size": "Huge"}, ["'Huge'", "Tiny"]),
-        ({"output_format": "html"}, ["'html'", "markdown, json, raw"]),
+        ({"output_format": "html"}, ["'html'", "markdown, json, raw, events"]),
         ({"max_new_tokens": 0}, ["max_new_tokens is 0", "32768"]),
         ({"task_type": "Locate Object by Reference"}, ["needs reference_text"]),
         ({"reference_text": "x"}, ["no effect"]),

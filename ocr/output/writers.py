@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, worst
+from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, PageStart, Raw, Retry, worst
 
 _COMMENT_MARK = re.compile("-(?=-)")  # two hyphens in a row may end a comment
 
@@ -100,7 +100,53 @@ class JsonWriter:
         return ('{"pages": [' if not self._pages else "") + "\n], " + totals[1:] + "\n"
 
 
-WRITERS: Mapping[str, Callable[[], Writer]] = {"markdown": MarkdownWriter, "json": JsonWriter, "raw": RawWriter}
+class EventsWriter:
+    """One line of JSON for each event as it comes, as event.schema.json describes them.
+
+    Together the lines of a page hold what the JSON document has of it.
+    """
+
+    def __init__(self) -> None:
+        self._page = 0
+        self._elements = 0  # of the page so far
+        self._pages: list[PageResult] = []
+
+    def write(self, event: PageEvent) -> str:
+        match event:
+            case PageStart():
+                self._page, self._elements = event.page, 0
+                return self._line("page", width=event.width, height=event.height)
+            case Markdown():
+                return self._line("markdown", text=event.text)
+            case Element():
+                self._elements += 1
+                return self._line("element", number=self._elements, **_element_json(event))
+            case Retry():
+                self._elements = 0
+                return self._line("retry", reason=event.reason.value)
+            case PageResult():
+                self._page = event.page
+                self._pages.append(_figures(event))
+                rest = page_json(event)
+                del rest["page"], rest["markdown"], rest["elements"]  # they came in lines of their own
+                return self._line("result", **rest)
+        return ""  # the model's own text comes with the result
+
+    def close(self) -> str:
+        failed = sum(page.finish_reason is FinishReason.ERROR for page in self._pages)
+        end = {"event": "end", "pages": len(self._pages), "failed_pages": failed, **summary(self._pages)}
+        return json.dumps(end) + "\n"
+
+    def _line(self, event: str, **fields: Any) -> str:
+        return json.dumps({"event": event, "page": self._page, **fields}, ensure_ascii=False) + "\n"
+
+
+WRITERS: Mapping[str, Callable[[], Writer]] = {
+    "markdown": MarkdownWriter,
+    "json": JsonWriter,
+    "raw": RawWriter,
+    "events": EventsWriter,
+}
 
 
 def page_json(result: PageResult) -> dict[str, Any]:
@@ -133,7 +179,7 @@ def _usage(pages: Sequence[PageResult]) -> dict[str, int]:
 
 
 def summary(pages: Sequence[PageResult]) -> dict[str, Any]:
-    """What is to say of a whole document: how it ended and what it took."""
+    """How a whole document ended, and what it took."""
     return {"finish_reason": worst([page.finish_reason for page in pages]).value, "usage": _usage(pages)}
 
 

@@ -19,6 +19,7 @@ from ocr.types import (
     PageEvent,
     PageInput,
     PageResult,
+    PageStart,
     Piece,
     Prepared,
     Retry,
@@ -108,9 +109,11 @@ class PageReading:
         """Whether its attempt has begun and is not over."""
         return not self._attempts[-1].is_over
 
-    def begin(self) -> Iterator[Retry]:
-        """A new attempt; said to the caller where text of an earlier one has come."""
-        if self._attempts and self._attempts[-1].completion_tokens:
+    def begin(self) -> Iterator[PageStart | Retry]:
+        """A new attempt; said to the caller where it is the first, or text of an earlier one has come."""
+        if not self._attempts:
+            yield PageStart(self.number, *self.input.image.size)
+        elif self._attempts[-1].completion_tokens:
             self._retries += 1
             yield Retry(self.number, self._attempts[-1].finish)
         self._attempts.append(Attempt())

@@ -19,7 +19,7 @@ from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.request import Request
 from ocr.settings import Settings
-from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
+from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult, PageStart
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,7 @@ def _read_batches(
                 log.warning("Page %d cannot be read: %s", number, page)
                 yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
             elif is_blank(page):
+                yield index, PageStart(number, *page.size)
                 yield index, _unasked(request, number, FinishReason.BLANK, page)
             else:
                 asked[index] = PageReading(request, number, page, decoding, link)
