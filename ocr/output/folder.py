@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from ocr.output.drawing import annotate, figures
+from ocr.output.drawing import annotate, picture_crops
 from ocr.output.markdown import picture_name
 from ocr.output.writers import JsonWriter, document_markdown
 from ocr.types import Element, FinishReason, PageEvent, PageResult
@@ -45,7 +45,7 @@ TEXTS: Mapping[str, tuple[str, Callable[[Sequence[PageResult]], str]]] = {
 IMAGES = f".{Path(picture_name(1, 1)).parent}"  # NAME.images/page-1-1.png is what NAME.md links to
 PICTURES: Mapping[str, tuple[str, Callable[[Image.Image, PageResult], Iterator[tuple[str, Image.Image]]]]] = {
     "annotated": (".annotated", _annotated),
-    "figures": (IMAGES, figures),
+    "figures": (IMAGES, picture_crops),
 }
 FORMATS = (*TEXTS, *PICTURES)
 FOLDERS = tuple(suffix for suffix, _ in PICTURES.values())  # these hold pictures of ours, and no documents to be read

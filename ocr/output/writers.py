@@ -77,7 +77,7 @@ def _failure(page: PageResult) -> str:
     return ("\n\n" if page.markdown else "") + f"<!-- Page {page.page} could not be read: {reason} -->"
 
 
-def _figures(page: PageResult) -> PageResult:
+def _counts(page: PageResult) -> PageResult:
     """What a document's totals need of a page, so that nothing large is kept."""
     return replace(page.without_image(), text="", markdown="", elements=(), problems=())
 
@@ -92,7 +92,7 @@ class JsonWriter:
         if not isinstance(event, PageResult):
             return ""
         before = "," if self._pages else '{"pages": ['
-        self._pages.append(_figures(event))
+        self._pages.append(_counts(event))
         return before + "\n" + json.dumps(page_json(event), ensure_ascii=False)
 
     def close(self) -> str:
@@ -126,7 +126,7 @@ class EventsWriter:
                 return self._line("retry", reason=event.reason.value)
             case PageResult():
                 self._page = event.page
-                self._pages.append(_figures(event))
+                self._pages.append(_counts(event))
                 rest = page_json(event)
                 del rest["page"], rest["markdown"], rest["elements"]  # they came in lines of their own
                 return self._line("result", **rest)
