@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -108,6 +109,36 @@ def test_plain_answers_are_text_and_make_no_elements() -> None:
         ("a<|/det|>b<|/ref|>c", [Element("text", "", None, "abc")], None),
         ("<|det|>[[1, 2, 3, 4]]<|/det|>x", [Element("other", "", (2, 2, 6, 4), "x")], None),
         (
+            "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]\nkept\n" + block("title", "[[5, 6, 7, 8]]", "T"),
+            [Element("text", "text", (2, 2, 6, 4), "kept"), Element("title", "title", (10, 6, 14, 8), "T")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]\n2024 was " + block("title", "[[5, 6, 7, 8]]", "T"),
+            [Element("text", "text", (2, 2, 6, 4), "2024 was"), Element("title", "title", (10, 6, 14, 8), "T")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>text<|/ref|><|det|>[1, 2, 3, 4] kept",
+            [Element("text", "text", (2, 2, 6, 4), "kept")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>text<|/ref|><|det|>kept " + block("title", "[[5, 6, 7, 8]]", "T"),
+            [Element("text", "text", None, "kept"), Element("title", "title", (10, 6, 14, 8), "T")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>words read<|/ref|><|det|>[[1, 2, 3, 4]]",
+            [Element("text", "", (2, 2, 6, 4), "words read")],
+            "ends inside a mark",
+        ),
+        (
+            "<|ref|>title<|det|>[[1, 2, 3, 4]]<|/det|>kept",
+            [Element("title", "title", (2, 2, 6, 4), "kept")],
+            "A mark without an end",
+        ),
+        (
             "<|ref|>" + "long " * MAX_MARK,
             [Element("text", "", None, ("long " * MAX_MARK).strip())],
             "A mark without an end",
@@ -159,6 +190,7 @@ def test_only_what_may_begin_a_mark_is_held_back(text: str, count: int) -> None:
     assert held_back(text, ("<|ref|>", "<|det|>")) == count
 
 
+WORDS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], exclude_characters="<|"), max_size=20)
 PARTS = st.sampled_from(
     [
         "<|ref|>",
@@ -181,6 +213,19 @@ PARTS = st.sampled_from(
 @given(st.lists(PARTS, max_size=25).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_any_text_in_any_cut_gives_the_same_events(text: str, sizes: list[int]) -> None:
     assert parse(text, sizes) == parse(text)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["<|/ref|>", "<|/det|>", ""]), WORDS), max_size=5))
+def test_no_text_is_lost_whichever_marks_have_no_end(wanted: list[tuple[str, str]]) -> None:
+    answer = "".join(block("text", "[[1, 2, 3, 4]]", text).replace(lost, "") for lost, text in wanted)
+    shown = parse(answer)[2]
+    for _, text in wanted:
+        assert text.strip() in shown
+
+
+def test_boxes_that_are_none_are_told_in_full() -> None:
+    words = " ".join(["words"] * 100)
+    assert words in parse(block("text", words, "kept"))[1][0]
 
 
 NUMBERS = st.integers(-2000, 2000) | st.floats(-1e9, 1e9)
@@ -234,6 +279,13 @@ def test_every_element_before_a_cut_comes_out_once_and_in_order(
     if last:  # half of a next mark is text as far as anyone can tell
         found[-1] = (found[-1][0], last[: len(last) - held_back(last, ["<|ref|>"])].strip())
     assert found == [(label, text.strip()) for label, _, text in wanted[:whole]]
+
+
+@pytest.mark.parametrize("unit", ["[1]  ", "[ ", "]", "1", "<", "<|det|>", "<|ref|>text<|det|>[[1]] "])
+def test_the_time_grows_with_the_text_and_no_faster(unit: str) -> None:
+    started = time.perf_counter()
+    parse("<|ref|>text<|/ref|><|det|>[" + unit * (32_000 // len(unit)) + "x", [3])
+    assert time.perf_counter() - started < 2.0
 
 
 def test_a_long_answer_in_small_pieces_takes_time_in_proportion() -> None:

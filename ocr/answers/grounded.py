@@ -34,15 +34,17 @@ MARKS = (REF, REF_END, DET, DET_END, "<|grounding|>")
 _MARK = re.compile(f"({'|'.join(map(re.escape, MARKS))})")
 _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
+_SIGNS = re.compile(r"[\s\d.,\[\]-]*")  # what lists of boxes are made of
+_LIST = re.compile(r"\s*\[(?:\s*\[[\s\d.,-]*\](?:\s*,)?)+\s*\]|\s*\[[\s\d.,-]+\](?!\s*[,\[\]])")
 MAX_MARK = 4000  # characters; a label and its boxes that are longer than this are no mark but a model gone astray
 
 
 class Grounded:
     """DeepSeek-OCR's answers: `<|ref|>LABEL<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>`, then the element's text.
 
-    An element in several boxes gets the one that
-    holds them all. A label outside the models' vocabulary with no text after it is itself what was read ("OCR with
-    Boxes") or found ("Locate"), and each of its boxes is an element of its own with that text.
+    An element in several boxes gets the one that holds them all. A label outside the models' vocabulary with no text
+    after it is itself what was read ("OCR with Boxes") or found ("Locate"), and each of its boxes is an element of its
+    own with that text. Where a mark lacks its end, what cannot belong to it is text.
     """
 
     def __init__(self, scale: Scale) -> None:
@@ -52,6 +54,7 @@ class Grounded:
         self._inside: str | None = None  # the mark that waits for its end: REF, REF_END (for its boxes) or DET
         self._label = ""
         self._box_list = ""
+        self._is_junk = False  # whether it holds what no boxes are made of
         self._found: tuple[str, list[Box]] | None = None  # a label that may turn out to be text, and its boxes
         self._is_open = False  # whether an element is open for text to belong to
         self._is_fresh = False  # whether that element has had no text yet
@@ -73,14 +76,19 @@ class Grounded:
     def _mark(self, mark: str) -> Iterator[AnswerEvent]:
         if mark == DET_END and self._inside == DET:
             self._inside = None
-            yield from self._open(self._label.strip(), self._boxes())
+            boxes, leftover = self._boxes(self._box_list), _BOX.sub("", self._box_list)
+            if not boxes or leftover.strip(" \t\r\n,[]"):
+                self.problems.append(f"Boxes that are not lists of four numbers: {self._box_list!r}")
+            yield from self._open(self._label.strip(), boxes)
         elif mark == REF_END and self._inside == REF:
             self._inside = REF_END
         elif mark in (REF, DET):
-            if self._inside is not None and (self._inside, mark) != (REF_END, DET):
+            if self._inside == REF and mark == DET:
+                self.problems.append(f"A mark without an end: {shown(self._label)}")
+            elif self._inside is not None and (self._inside, mark) != (REF_END, DET):
                 yield from self._give_up("A mark without an end")
             self._label = "" if self._inside is None else self._label
-            self._box_list = ""
+            self._box_list, self._is_junk = "", False
             self._inside = mark
 
     def _plain(self, text: str) -> Iterator[AnswerEvent]:
@@ -89,6 +97,8 @@ class Grounded:
             self._label += text
         elif self._inside == DET:
             self._box_list += text
+            if not (self._is_junk or _SIGNS.fullmatch(text)):
+                yield from self._end_list()
         elif self._inside == REF_END:
             yield from self._give_up("A label without a box")
             yield from self._text(text)
@@ -97,18 +107,33 @@ class Grounded:
         if self._inside is not None and len(self._label) + len(self._box_list) > MAX_MARK:
             yield from self._give_up("A mark without an end")
 
+    def _end_list(self) -> Iterator[AnswerEvent]:
+        """Something else than boxes came: text after a list that lacks its mark, or boxes that are none."""
+        signs = _SIGNS.match(self._box_list)
+        if _LIST.match(self._box_list) or (signs and signs[0].rstrip().endswith("]")):
+            yield from self._give_up("A mark without an end")
+        else:
+            self._is_junk = True
+
     def _give_up(self, problem: str, *, is_end: bool = False) -> Iterator[AnswerEvent]:
-        """The open mark is none: what stands in it as a label is text, unless it is (or was to be) a known label."""
-        label, boxes = self._label, self._box_list
-        self.problems.append(f"{problem}: {shown(label.strip() or boxes)}")
-        known = label.strip()
-        is_label = known in GROUNDED_TYPES if self._inside == DET else is_end and _begins_label(known)
-        self._label = self._box_list = ""
+        """The open mark has no end. What no boxes are made of is the element's text; where there are no boxes, what
+        stands as a label is text too, unless it is (or was to be) a known one."""
+        label, inside = self._label.strip(), self._inside
+        end = _end_of_boxes(self._box_list)
+        self.problems.append(f"{problem}: {shown(label or self._box_list[:end])}")
+        boxes, text = self._boxes(self._box_list[:end]), self._box_list[end:]
+        is_known = label in GROUNDED_TYPES
+        self._label, self._box_list, raw_label = "", "", self._label
         self._inside = None
+        if inside == DET and (boxes or (is_known and text.strip())):
+            yield from self._open(label, boxes)
+            yield from self._text(text)
+            return
+        is_label = is_known if inside == DET else is_end and any(known.startswith(label) for known in GROUNDED_TYPES)
         if not is_label:
             yield from self._settle()
             self._is_open = False
-            yield from self._text(label)
+            yield from self._text(raw_label + text)
 
     def _open(self, label: str, boxes: list[Box]) -> Iterator[AnswerEvent]:
         yield from self._settle()
@@ -147,14 +172,15 @@ class Grounded:
         self._is_fresh = False
         yield Text(text)
 
-    def _boxes(self) -> list[Box]:
-        inner = self._box_list
-        found = [tuple(map(float, match.groups())) for match in _BOX.finditer(inner)]
-        leftover = _BOX.sub("", inner)
-        if not found or leftover.strip(" \t\r\n,[]"):
-            self.problems.append(f"Boxes that are not lists of four numbers: {shown(inner)}")
+    def _boxes(self, text: str) -> list[Box]:
+        found = [tuple(map(float, match.groups())) for match in _BOX.finditer(text)]
         return [self._scale.to_page(box) for box in found]  # type: ignore[arg-type]
 
 
-def _begins_label(text: str) -> bool:
-    return any(label.startswith(text) for label in GROUNDED_TYPES)
+def _end_of_boxes(text: str) -> int:
+    """How many first characters of a list of boxes that lacks its mark are boxes."""
+    if match := _LIST.match(text):
+        return match.end()
+    signs = _SIGNS.match(text)
+    found = signs[0] if signs else ""
+    return found.rfind("]") + 1 or len(found)
