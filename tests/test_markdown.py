@@ -1,15 +1,18 @@
 """A page's answer as markdown."""
 
+import json
 from collections.abc import Sequence
 
 import pytest
+from markdown_it import MarkdownIt
 
 from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.models.catalog import MODELS
-from ocr.output.markdown import MarkdownPage, framed
+from ocr.output.markdown import MarkdownPage
 from ocr.types import AnswerEvent, Opened, Text
 
+RENDERER = MarkdownIt("commonmark")
 REPLACEMENTS = MODELS["deepseek-ocr"].replacements
 
 
@@ -43,7 +46,8 @@ def test_a_grounded_answer_reads_as_clean_markdown(size: int) -> None:
         "<|ref|>text<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\nx \\eqqcolon y, \\color."
     )
     assert grounded_markdown(answer, size) == (
-        "# On Things\n\n![](images/page-1-1.png)\n\nA thing.\n\nStill the caption.\n\n\\[a := b\\]\n\nx =: y, \\color."
+        "# On Things\n\n![](images/page-1-1.png)\n\nA thing.\n\nStill the caption.\n\n"
+        "$$\na := b\n$$\n\nx =: y, \\color."
     )
 
 
@@ -55,12 +59,6 @@ def test_what_is_replaced_for_one_model_stays_as_it_is_for_others() -> None:
 def test_formulas_are_display_blocks() -> None:
     events = [Opened("formula", "Formula"), Text("E = "), Text("mc^2 "), Opened("text", "Text"), Text("so")]
     assert markdown(events) == "$$\nE = mc^2\n$$\n\nso"
-
-
-@pytest.mark.parametrize("formula", ["$$x$$", "\\[x\\]", "\\(x\\)", "$x$"])
-def test_a_formula_that_brings_its_frame_keeps_it(formula: str) -> None:
-    assert framed(f" {formula}\n") == formula
-    assert framed("  ") == ""
 
 
 def test_page_furniture_is_left_out() -> None:
@@ -111,3 +109,95 @@ def test_the_text_does_not_wait_for_the_end_of_its_element() -> None:
     assert page.write(Text("one ")) == "one"
     assert page.write(Text("two\n")) == " two"
     assert page.close() == ""
+
+
+def test_a_place_after_a_block_stands_on_its_own_line() -> None:
+    code = [Opened("other", "code", (1, 2, 3, 4)), Text("```\na"), Text("\n```")]
+    formula = [Opened("formula", "equation", (1, 2, 3, 4)), Text("x")]
+    assert markdown([*code, *formula], lists_boxes=True) == "```\na\n```\n[1, 2, 3, 4]\n\n$$\nx\n$$\n[1, 2, 3, 4]"
+
+
+# --- What a renderer makes of it --------------------------------------------------------------------------------
+
+CODE = "    first\n\n\n    \\(x\\)\tlast  \n\n"
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("fence", ["```", "~~~~", "  ```"])
+def test_code_fences_keep_their_blank_lines_and_indents(fence: str, size: int) -> None:
+    indent = " " * fence.count(" ")
+    text = f"{fence}python\n" + "".join(f"{indent}{line}\n" for line in CODE.splitlines()) + f"{fence}\n\n\n\nafter"
+    for label in ("text", "code"):
+        answer = f"<|ref|>{label}<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\n{text}"
+        fenced, then, *_ = RENDERER.parse(grounded_markdown(answer, size))
+        assert (fenced.type, fenced.info, fenced.content) == ("fence", "python", CODE)
+        assert then.type == "paragraph_open"
+
+
+PAGE = [
+    {"category": "Title", "text": "# A title"},
+    {"category": "Formula", "text": "\\[ a_{i} \\\\ \\{x\\} \\]"},
+    {"category": "Text", "text": "where \\( x_i \\) is one, `\\(y\\)` code, see \\[1\\]\n\\[\n\nb *c* d\n\\]"},
+    {"category": "Formula", "text": "E = mc^2\n\n+ 1"},
+    {"category": "List-item", "text": "- one\n\n  ```c\n  int x;\n\n\n  int y;\n  ```\n- two"},
+    {"category": "Table", "text": "<table><tr><td>\\(x\\)</td></tr></table>"},
+    {"category": "Picture"},
+    {"category": "Text", "text": "  ~~~\n  x\n  ~~~"},
+    {"category": "Text", "text": "The end."},
+]
+MARKDOWN = r"""# A title
+
+$$
+a_{i} \\ \{x\}
+$$
+
+where $x_i$ is one, `\(y\)` code, see \[1\]
+$$
+b *c* d
+$$
+
+$$
+E = mc^2 + 1
+$$
+
+- one
+
+  ```c
+  int x;
+
+
+  int y;
+  ```
+- two
+
+<table><tr><td>$x$</td></tr></table>
+
+![](images/page-1-1.png)
+
+  ~~~
+  x
+  ~~~
+
+The end."""
+
+
+@pytest.mark.parametrize("size", [1, 4, 10**6])
+def test_a_page_of_everything_renders_as_what_it_is(size: int) -> None:
+    answer = json.dumps([{"bbox": [0, 0, 9, 9], **element} for element in PAGE])
+    parser, page, out = PARSERS["layout_json"](Scale(extent=(9, 9), page=(9, 9))), MarkdownPage(1), ""
+    for start in range(0, len(answer), size):
+        out += "".join(page.write(event) for event in parser.feed(answer[start : start + size]))
+    out += page.close()
+    assert out == MARKDOWN
+    assert parser.problems == []
+    blocks = [token.type for token in RENDERER.parse(out) if token.level == 0 and token.nesting >= 0]
+    assert blocks == [
+        *("heading_open", "paragraph_open", "paragraph_open", "paragraph_open", "bullet_list_open", "html_block"),
+        *("paragraph_open", "fence", "paragraph_open"),
+    ]
+    inlines = [token.content for token in RENDERER.parse(out) if token.type == "inline"]
+    assert [text for text in inlines if text.startswith("$$")] == [
+        "$$\na_{i} \\\\ \\{x\\}\n$$",
+        "$$\nE = mc^2 + 1\n$$",
+    ]
+    assert [token.content for token in RENDERER.parse(out) if token.type == "fence"] == ["int x;\n\n\nint y;\n", "x\n"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ocr.answers.text import trimmed
 from ocr.types import AnswerEvent, Element, Opened, Text
 
 ELEMENT_TYPES = (
@@ -39,6 +40,6 @@ class Elements:
     def close(self) -> Iterator[Element]:
         """The last element, if there is one."""
         if opened := self._opened:
-            yield Element(opened.type, opened.label, opened.bbox, "".join(self._texts).strip())
+            yield Element(opened.type, opened.label, opened.bbox, trimmed("".join(self._texts)))
         self._opened = None
         self._texts = []

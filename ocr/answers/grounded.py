@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ocr.answers.boxes import Scale, enclosing
-from ocr.answers.text import held_back, shown
+from ocr.answers.text import begun, held_back, shown
 from ocr.types import AnswerEvent, Box, Opened, Text
 
 # DeepSeek-OCR's labels; a label that is not here is kept and typed "other".
@@ -36,6 +36,7 @@ _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _SIGNS = re.compile(r"[\s\d.,\[\]-]*")  # what lists of boxes are made of
 _LIST = re.compile(r"\s*\[(?:\s*\[[\s\d.,-]*\](?:\s*,)?)+\s*\]|\s*\[[\s\d.,-]+\](?!\s*[,\[\]])")
+_MAX_SPACE = 8  # characters; no fence is indented further
 MAX_MARK = 4000  # characters; a label and its boxes that are longer than this are no mark but a model gone astray
 
 
@@ -57,6 +58,7 @@ class Grounded:
         self._is_junk = False  # whether it holds what no boxes are made of
         self._found: tuple[str, list[Box]] | None = None  # a label that may turn out to be text, and its boxes
         self._is_open = False  # whether an element is open for text to belong to
+        self._space = ""  # the end of the white space before its text
         self._is_fresh = False  # whether that element has had no text yet
 
     def feed(self, text: str) -> Iterator[AnswerEvent]:
@@ -137,6 +139,7 @@ class Grounded:
 
     def _open(self, label: str, boxes: list[Box]) -> Iterator[AnswerEvent]:
         yield from self._settle()
+        self._space = ""
         if not label or label in GROUNDED_TYPES:
             yield from self._begin(GROUNDED_TYPES.get(label, "other"), label, boxes)
         else:
@@ -159,12 +162,17 @@ class Grounded:
         self._is_open = False
 
     def _text(self, text: str) -> Iterator[AnswerEvent]:
-        if self._found is not None and text.strip():
+        if self._found is not None:
+            if not text.strip():
+                self._space = (self._space + text)[-_MAX_SPACE:]
+                return
             label, boxes = self._found
             self._found = None
             yield from self._begin("other", label, boxes)
         if self._is_fresh or not self._is_open:
-            text = text.lstrip()
+            text = self._space + text
+            self._space = text[-_MAX_SPACE:] if text.isspace() else ""
+            text = begun(text)
         if not text:
             return
         if not self._is_open:

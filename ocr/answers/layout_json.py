@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ocr.answers.boxes import Scale
 from ocr.answers.json_objects import Field, JsonObject, JsonObjects, Scanned, Stray, Value
 from ocr.answers.json_text import unescape
-from ocr.answers.text import shown
+from ocr.answers.text import shown, trimmed
 from ocr.types import AnswerEvent, Box, Opened, Text
 
 # The model's categories; one that is not here is kept and typed "other".
@@ -74,7 +74,7 @@ class LayoutJson:
         values, rest = _by_kind(found)
         categories = [value for value in values["category"] if value.text not in _NOTHING]
         category = categories[0].text.strip() if categories else ""
-        text = "\n".join(_meaning(value, category == FORMULA) for value in values["text"]).strip()
+        text = trimmed("\n".join(_meaning(value, category == FORMULA) for value in values["text"]))
         if coded := _CODED_MATH.fullmatch(text):
             text = coded[1]
         box = self._box(values["bbox"])
