@@ -130,11 +130,6 @@ class Files:
         self._results = {page: result for page, result in restored.items() if not result.error}
         self.done = frozenset(self._results)  # numbers of the pages that an earlier run has read
 
-    def _begin(self) -> None:
-        shutil.rmtree(self._part, ignore_errors=True)
-        self._part.mkdir(parents=True)
-        _append(self._journal, asdict(self._entry))
-
     def _restored(self) -> Iterator[tuple[int, PageResult]]:
         """The pages of an earlier run that fits; of a page's lines the last counts."""
         first, *rest = _lines(self._journal) or [b""]
@@ -153,7 +148,9 @@ class Files:
         if not isinstance(event, PageResult):
             return
         if not self._results:
-            self._begin()
+            shutil.rmtree(self._part, ignore_errors=True)
+            self._part.mkdir(parents=True)
+            _append(self._journal, asdict(self._entry))
         for suffix, draw in self._rows(PICTURES):
             for name, picture in draw(event.image, event) if event.image is not None and not event.error else ():
                 self._made(suffix).mkdir(exist_ok=True)
