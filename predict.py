@@ -75,8 +75,8 @@ class Predictor(BasePredictor):
             default="auto",
         ),
         output_format: str = Input(
-            description="markdown: clean text, pictures as links. json: one document with every element, its box in page pixels, the reason the text ended and the tokens used. raw: the model's own text with its marks.",  # noqa: E501
-            choices=["markdown", "json", "raw"],
+            description="markdown: clean text, pictures as links. json: one document with every element, its box in page pixels, the reason the text ended and the tokens used. raw: the model's own text with its marks. events: a line of JSON for each thing as it comes, text, whole elements, the end of each page.",  # noqa: E501
+            choices=["markdown", "json", "raw", "events"],
             default="markdown",
         ),
         prompt: str = Input(
@@ -118,7 +118,7 @@ class Predictor(BasePredictor):
         try:
             for event in self.reader.read(request, document, decoding):
                 if isinstance(event, PageResult):
-                    results.append(event)
+                    results.append(event.without_image())
                     log_page(event)
                 if text := writer.write(event):
                     yield text

@@ -129,13 +129,12 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Element:
-    """One thing on a page: what it is, where it is, what it says."""
+class Opened:
+    """An element begins: what it is and where it is. The Texts that follow are what it says."""
 
-    type: str  # one of ocr.answers.layout.ELEMENT_TYPES
+    type: str  # one of ocr.answers.elements.ELEMENT_TYPES
     label: str  # the model's own word for it
     bbox: Box | None = None  # page pixels, inside the page; None where the model gave no place
-    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,19 @@ class Text:
     """Some more text of the element opened last, or of the page itself before the first one."""
 
     text: str
+
+
+AnswerEvent = Opened | Text  # what a parser makes of a model's answer
+
+
+@dataclass(frozen=True)
+class Element:
+    """One thing on a page, whole: what it is, where it is, what it says."""
+
+    type: str  # these three as in Opened
+    label: str
+    bbox: Box | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,6 +186,21 @@ class PageResult:
     problems: tuple[str, ...] = ()  # parts of the answer that could not be understood, one sentence each
     retries: int = 0  # how often the page was read again after text had come: it repeated itself, or its batch failed
     error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
+    # The page itself, None where there was none to read. It is large: whoever keeps results keeps them without_image.
+    image: Image.Image | None = field(default=None, compare=False, repr=False)
+
+    def without_image(self) -> "PageResult":
+        """The same result to be kept or written down."""
+        return replace(self, image=None)
+
+
+@dataclass(frozen=True)
+class PageStart:
+    """A page is about to be read; what follows is of it, up to its PageResult. One that cannot be opened has none."""
+
+    page: int  # its number in the document, from 1
+    width: int  # px
+    height: int  # px
 
 
 @dataclass(frozen=True)
@@ -195,4 +222,4 @@ class Retry:
 
 
 # What reading a page yields: text as soon as it is certain, an element as soon as it is whole, the result at the end.
-PageEvent = Raw | Markdown | Element | Retry | PageResult
+PageEvent = PageStart | Raw | Markdown | Element | Retry | PageResult

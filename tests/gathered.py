@@ -1,13 +1,12 @@
-"""Layout events put together again, for tests that compare whole elements."""
+"""Parsers' events put together again, for tests that compare whole elements."""
 
 from collections.abc import Iterable
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import Elements
-from ocr.types import Element
+from ocr.answers.elements import Elements
+from ocr.types import AnswerEvent, Element
 
 
-def gather(events: Iterable[LayoutEvent]) -> tuple[Element, ...]:
+def gather(events: Iterable[AnswerEvent]) -> tuple[Element, ...]:
     """The elements of a whole answer, each with all its text."""
     elements = Elements()
     found = [element for event in events for element in elements.feed(event)]

@@ -1,4 +1,4 @@
-"""The JSON output against its schema: every document the project writes fits it, and what is wrong does not."""
+"""JSON outputs against their schemas: every document and event the project writes fits, and what is wrong does not."""
 
 import copy
 import json
@@ -9,19 +9,24 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from referencing import Registry, Resource
 
-from ocr.answers.layout import ELEMENT_TYPES, PARSERS
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import ELEMENT_TYPES
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import Settings
-from ocr.types import Decoding, Element, FinishReason, PageEvent, PageResult, Prompt
+from ocr.types import Decoding, Element, FinishReason, Markdown, PageEvent, PageResult, PageStart, Prompt, Retry
 from tests.checkpoints_dots import GOLDEN
 from tests.pictures import page
 from tests.scripted import scripted
 
 SCHEMA = json.loads(Path("ocr/output/document.schema.json").read_text())
 SCHEMA_FITS = Draft202012Validator(SCHEMA)
+EVENT = json.loads(Path("ocr/output/event.schema.json").read_text())
+DOCUMENT = Resource.from_contents(SCHEMA)
+EVENT_FITS = Draft202012Validator(EVENT, registry=Registry().with_resource("document.schema.json", DOCUMENT))
 GROUNDED = (
     "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 100]]<|/det|>\n# Größe\n\n"
     "<|ref|>image<|/ref|><|det|>[[0, 200, 500, 999], [3, 4]]<|/det|>\n"
@@ -49,11 +54,54 @@ def written(events: Sequence[PageEvent]) -> dict[str, Any]:
     writer = WRITERS["json"]()
     document: dict[str, Any] = json.loads("".join([*map(writer.write, events), writer.close()]))
     SCHEMA_FITS.validate(document)
+    assert put_together(lines(events)) == document
     for page_ in document["pages"]:
         for x1, y1, x2, y2 in (element["bbox"] for element in page_["elements"] if element["bbox"]):
             assert 0 <= x1 <= x2 <= page_["width"]
             assert 0 <= y1 <= y2 <= page_["height"]
     return document
+
+
+def lines(events: Sequence[PageEvent]) -> list[dict[str, Any]]:
+    """The same events as lines, each found to fit, each whole as it comes."""
+    writer, found = WRITERS["events"](), []
+    for text in (*map(writer.write, events), writer.close()):
+        assert text.count("\n") == bool(text) == text.endswith("\n")
+        if text:
+            found.append(json.loads(text))
+            EVENT_FITS.validate(found[-1])
+    return found
+
+
+def put_together(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The JSON document, from lines alone, as a client makes it."""
+    pages: dict[int, dict[str, Any]] = {}
+    for line in found[:-1]:
+        page_ = pages.setdefault(line["page"], {"markdown": "", "elements": []})
+        fields = {name: value for name, value in line.items() if name != "event"}
+        if line["event"] == "retry":
+            page_.update(markdown="", elements=[])
+        elif line["event"] == "markdown":
+            page_["markdown"] += line["text"]
+        elif line["event"] == "element":
+            del fields["page"]
+            page_["elements"].append(fields)
+            assert fields.pop("number") == len(page_["elements"])
+        else:
+            page_.update(fields)
+    end = found[-1]
+    assert (end["event"], end["pages"]) == ("end", len(pages))
+    return {"pages": list(pages.values()), "finish_reason": end["finish_reason"], "usage": end["usage"]}
+
+
+def told(*results: PageResult) -> list[PageEvent]:
+    """The events that came before such results."""
+    found: list[PageEvent] = []
+    for result in results:
+        found += [PageStart(result.page, result.width, result.height)] if result.width else []
+        found += [Markdown(result.markdown)] if result.markdown else []
+        found += [*result.elements, result]
+    return found
 
 
 RESULT = PageResult(
@@ -81,6 +129,7 @@ ERROR = replace(NOTHING, finish_reason=FinishReason.ERROR, error="It is damaged.
 
 def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator.check_schema(EVENT)
 
 
 def test_the_schema_knows_what_the_code_knows() -> None:
@@ -130,14 +179,14 @@ def test_a_page_fits_however_it_ends(read: Reads, finish: FinishReason, decoding
 
 
 def test_a_page_that_no_model_answered_fits() -> None:
-    assert written([BLANK])["finish_reason"] == "blank"
-    assert written([ERROR])["pages"][0]["error"] == "It is damaged."
-    assert written([replace(RESULT, finish_reason=FinishReason.ERROR, error="No memory.")])["pages"][0]["markdown"]
+    assert written(told(BLANK))["finish_reason"] == "blank"
+    assert written(told(ERROR))["pages"][0]["error"] == "It is damaged."
+    assert written(told(replace(RESULT, finish_reason=FinishReason.ERROR, error="No memory.")))["pages"][0]["markdown"]
 
 
 def test_a_document_of_several_pages_fits(read: Reads) -> None:
     repeated = replace(RESULT, page=2, finish_reason=FinishReason.REPETITION, retries=2)
-    document = written([*read(GROUNDED), repeated, replace(BLANK, page=3), replace(ERROR, page=4)])
+    document = written([*read(GROUNDED), *told(repeated, replace(BLANK, page=3), replace(ERROR, page=4))])
     assert [found["finish_reason"] for found in document["pages"]] == ["stop", "repetition", "blank", "error"]
     assert [found["retries"] for found in document["pages"]] == [0, 2, 0, 0]
     assert document["finish_reason"] == "error"
@@ -145,6 +194,32 @@ def test_a_document_of_several_pages_fits(read: Reads) -> None:
 
 def test_a_document_without_pages_fits() -> None:
     assert written([])["pages"] == []
+
+
+def test_a_page_read_again_voids_what_came_of_it(read: Reads) -> None:
+    given_up = [PageStart(1, 100, 50), Markdown("loop"), Element("text", "t"), Retry(1, FinishReason.REPETITION)]
+    found = lines([*given_up, *told(RESULT)[1:]])
+    assert [line["event"] for line in found] == [
+        *("page", "markdown", "element", "retry", "markdown", "element", "element", "result", "end")
+    ]
+    assert put_together(found) == written(told(RESULT))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "done"},
+        {"event": "markdown", "text": "a"},
+        {"event": "markdown", "page": 1, "text": ""},
+        {"event": "page", "page": 1, "width": 0, "height": 10},
+        {"event": "element", "page": 1, "type": "text", "label": "", "bbox": None, "text": ""},
+        {"event": "element", "page": 1, "number": 1, "type": "words", "label": "", "bbox": None, "text": ""},
+        {"event": "retry", "page": 1, "reason": "again"},
+    ],
+)
+def test_a_wrong_line_is_refused(line: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        EVENT_FITS.validate(line)
 
 
 ABSENT = object()
@@ -185,7 +260,7 @@ PAGE, ELEMENT = ("pages", 0), ("pages", 0, "elements", 0)
     ],
 )
 def test_a_wrong_document_is_refused(place: Sequence[str | int], value: object) -> None:
-    document = written([RESULT])
+    document = written(told(RESULT))
     with pytest.raises(ValidationError):
         SCHEMA_FITS.validate(changed(document, place, value))
 

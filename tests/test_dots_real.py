@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ocr.answers.layout import PARSERS
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
 from ocr.documents.images import decode, open_image
 from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
@@ -57,7 +58,7 @@ def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, sha
     assert last.finish is FinishReason.STOP
     assert last.tokens == pytest.approx(4634, rel=0.05)  # bf16 in another order parts ways here and there
 
-    parser = PARSERS[request.asked.layout](SEEN, SEEN)  # boxes as the model gave them
+    parser = PARSERS[request.asked.layout](Scale(extent=SEEN, page=SEEN))  # boxes as the model gave them
     events = [event for piece in pieces if isinstance(piece, Piece) for event in parser.feed(piece.text)]
     elements = gather([*events, *parser.close()])
     assert not parser.problems

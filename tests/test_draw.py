@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
-from ocr.answers.layout import ELEMENT_TYPES
-from ocr.output.drawing import COLOURS, LETTERS, annotate, figures, font_size, frame, line_width, region
-from ocr.output.writers import MarkdownPage
-from ocr.types import Box, Element, FinishReason, PageResult, Text
+from ocr.answers.elements import ELEMENT_TYPES
+from ocr.output.drawing import COLOURS, LETTERS, annotate, font_size, frame, line_width, picture_crops, pixel_box
+from ocr.output.markdown import MarkdownPage
+from ocr.types import Box, Element, FinishReason, Opened, PageResult, Text
 from tests.pictures import golden_picture
 
 SIZES = [(300, 400), (1700, 2250), (5000, 6600), (3100, 300), (20, 20), (1, 1)]
@@ -163,7 +163,7 @@ def test_any_boxes_at_all_are_drawn_and_cut_out(places: list[Box], width: int, h
     page = Image.new("RGB", (width, height), "white")
     assert annotate(page, boxes(*places)).size == page.size
     for place in places:
-        left, top, right, bottom = region(place, page.size)
+        left, top, right, bottom = pixel_box(place, page.size)
         assert 0 <= left < right <= width
         assert 0 <= top < bottom <= height
 
@@ -173,7 +173,7 @@ def result(*elements: Element) -> PageResult:
 
 
 def crop(page: Image.Image, place: Box) -> Image.Image:
-    ((_, cut),) = figures(page, result(Element("picture", "p", place)))
+    ((_, cut),) = picture_crops(page, result(Element("picture", "p", place)))
     return cut
 
 
@@ -192,7 +192,7 @@ def test_a_crop_stays_inside_the_page() -> None:
 
 def test_pictures_alone_are_cut_out() -> None:
     elements = [Element(type_, type_, (1, 2, 30, 40)) for type_ in ELEMENT_TYPES]
-    assert len(list(figures(golden_picture("odd"), result(*elements)))) == 1
+    assert len(list(picture_crops(golden_picture("odd"), result(*elements)))) == 1
 
 
 def test_crops_have_the_names_that_the_markdown_links_to() -> None:
@@ -202,11 +202,10 @@ def test_crops_have_the_names_that_the_markdown_links_to() -> None:
         Element("text", "t", (0, 0, 10, 10)),
         Element("picture", "p", (20, 20, 40, 40)),
     ]
-    found = list(figures(golden_picture("odd"), result(*elements)))
+    found = list(picture_crops(golden_picture("odd"), result(*elements)))
     markdown = MarkdownPage(3)
-    text = "".join(
-        [*(markdown.write(event) for element in elements for event in (element, Text("a"))), markdown.close()]
-    )
+    events = [event for each in elements for event in (Opened(each.type, each.label, each.bbox), Text("a"))]
+    text = "".join([*map(markdown.write, events), markdown.close()])
     assert [name for name, _ in found] == ["images/page-3-1.png", "images/page-3-2.png"]
     assert [f"![]({name})" in text for name, _ in found] == [True, True]
     assert text.count("![]") == 2

@@ -50,6 +50,16 @@ def test_the_rows_of_a_formula_survive_single_backslashes() -> None:
     assert unescape(json.dumps(rows)[1:-1], is_math=True) == rows
 
 
+@pytest.mark.parametrize("name", ["text", "times", "nu", "nabla", "to", "tan", "neq", "not"])
+def test_so_does_one_beside_others_with_single_backslashes(name: str) -> None:
+    for text in (rf"\frac{{1}}{{4}} 216\{name}{{cm}}", rf"\(a \{name} b\)", rf"\{name} \alpha"):
+        assert unescape(text, is_math=False) == text
+
+
+def test_line_breaks_beside_single_backslashes_stay_line_breaks() -> None:
+    assert unescape(r"\alpha.\nNext,\ni.e.\n\ne \ne 5", is_math=False) == "\\alpha.\nNext,\ni.e.\n\ne \\ne 5"
+
+
 def test_dollar_signs_open_and_close_a_formula() -> None:
     assert unescape(r"$x$\nu and $\nu$ and\ne", is_math=False) == "$x$\nu and $\\nu$ and\ne"
 

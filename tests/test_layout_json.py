@@ -1,18 +1,20 @@
 """dots.ocr's layout answers, good and bad: what came whole survives, once and in order, whatever stands around it."""
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import ELEMENT_TYPES, PARSERS
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.layout_json import CATEGORIES
-from ocr.types import Element, Text
+from ocr.types import AnswerEvent, Element, Opened, Text
 from tests.checkpoints_dots import GOLDEN
 from tests.gathered import gather
 
@@ -20,8 +22,8 @@ ANSWERS = json.loads((GOLDEN / "layout_answers.json").read_text())
 PAGE = (1000, 1400)
 
 
-def parsed(chunks: Sequence[str], extent: tuple[float, float] = PAGE) -> tuple[list[LayoutEvent], list[str]]:
-    parser = PARSERS["layout_json"](PAGE, extent)
+def parsed(chunks: Sequence[str], extent: tuple[float, float] = PAGE) -> tuple[list[AnswerEvent], list[str]]:
+    parser = PARSERS["layout_json"](Scale(extent=extent, page=PAGE))
     events = [event for chunk in chunks for event in parser.feed(chunk)]
     events += parser.close()
     return events, parser.problems
@@ -112,15 +114,15 @@ def element(text: str, category: str = "Text") -> str:
 
 
 def test_an_element_comes_out_with_its_last_brace() -> None:
-    parser = PARSERS["layout_json"](PAGE, PAGE)
+    parser = PARSERS["layout_json"](Scale(extent=PAGE, page=PAGE))
     answer = f"[{element('a')}"
     assert not [event for character in answer[:-1] for event in parser.feed(character)]
-    assert list(parser.feed("}")) == [Element("text", "Text", A.bbox), Text("a")]
+    assert list(parser.feed("}")) == [Opened("text", "Text", A.bbox), Text("a")]
 
 
 def test_boxes_are_scaled_from_what_the_model_saw_to_the_page() -> None:
     events, _ = parsed(['[{"bbox": [0, 100, 250, 9999], "category": "Picture"}]'], extent=(500, 700))
-    assert events == [Element("picture", "Picture", (0.0, 200.0, 500.0, 1400.0))]
+    assert events == [Opened("picture", "Picture", (0.0, 200.0, 500.0, 1400.0))]
 
 
 def test_every_category_has_a_known_type_and_others_are_kept() -> None:
@@ -175,7 +177,7 @@ def test_prose_before_the_list_is_the_page_s_text(opening: str) -> None:
     for size in (1, 5, 1000):
         answer = f"{opening}{element('a')}]\n```"
         events, _ = parsed([answer[start : start + size] for start in range(0, len(answer), size)])
-        first = next(index for index, event in enumerate(events) if isinstance(event, Element))
+        first = next(index for index, event in enumerate(events) if isinstance(event, Opened))
         before = "".join(event.text for event in events[:first] if isinstance(event, Text))
         assert before.strip() == ("Here it is:" if "Here" in opening else "")
         assert [found.text for found in gather(events)] == ["a"]
@@ -208,14 +210,73 @@ def test_fields_that_are_missing_or_of_another_kind_are_reported() -> None:
     assert problems == [
         "An element without a category: no category, 'a'",
         "An element without a box of four numbers: Text, ''",
-        "An object that is no element: 'a'",
+        "An object that is no element: 'a: 1'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ('"text": 2047', "2047"),
+        ('"text": -1.5e3', "-1.5e3"),
+        ('"text": true', "true"),
+        ('"text": null', ""),
+        ('"text": ' + "9" * 60, "9" * 60),
+        ('"text": ["a", 2, ["b"]]', "a\n2\nb"),
+        ('"text": {"html": "<b>a</b>"}', "<b>a</b>"),
+        ('"text": {"text": "a", "more": {"html": "b"}}', "a\nb"),
+        ('"text": [{"text": "a"}, {"text": "b"}]', "a\nb"),
+        ('"content": "a"', "a"),
+        ('"content": {"text": "a"}', "a"),
+        ('"Text": "a"', "a"),
+        ('"text": "", "html": "a"', "a"),
+        ('"text": "a", "text": "b"', "a\nb"),
+        ('"text": "He said "yes", "no", "maybe" and left."', 'He said "yes", "no", "maybe" and left.'),
+        ('"text": "a "b", and c"', 'a "b", and c'),
+        ("'text': 'a \"b\" don\\'t'", 'a "b" don\'t'),
+        ("'text': 'don't, I said'", "don't, I said"),
+        ('text: "a, b: c"', "a, b: c"),
+        ('“text”: “a "b", c”', 'a "b", c'),
+        ('"text": "\\\\alpha \\\\text{a}"', r"\alpha \text{a}"),
+        (r'"text": "\frac{1}{4} \boldsymbol{x} 216\text{cm}"', r"\frac{1}{4} \boldsymbol{x} 216\text{cm}"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 5, 10**6])
+def test_a_text_is_kept_however_it_is_written(fields: str, text: str, size: int) -> None:
+    quote = re.match(r"\W?", fields)[0]  # type: ignore[index]
+    closing = {"“": "”"}.get(quote, quote)
+    named = "".join(f"{quote}{name}{closing}: {value}, " for name, value in PLACE)
+    for before, after in (("[", "]"), ("[[", "]]"), ("", ""), ("```json\n[", "]\n```")):
+        answer = f"{before}{{{named}{fields}}}{after}"
+        events, problems = parsed([answer[start : start + size] for start in range(0, len(answer), size)])
+        assert gather(events) == (Element("text", "Text", A.bbox, text),)
+        assert problems == []
+
+
+PLACE = (("bbox", "[1, 2, 3, 4]"), ("category", '"Text"'))
+
+
+def test_what_stands_in_an_element_beside_its_text_is_told() -> None:
+    found, problems = read('[{"bbox": [1, 2, 3, 4], "category": "Text", "text": "a", "note": ["b", 1], "score": 0.5}]')
+    assert (found, problems) == ((A,), ["Parts of an element that are not its text: 'note: b'"])
+
+
+def test_a_text_without_quotes_is_kept_and_told() -> None:
+    found, problems = read('[{"bbox": [1, 2, 3, 4], "category": "Text", "text": don\'t go}, {"text": 20')
+    assert [each.text for each in found] == ["don't go", "20"]
+    assert "without quotes" in problems[0]
+
+
+def test_all_that_stands_outside_of_elements_is_told() -> None:
+    words = " ".join(map(str, range(1000)))
+    assert words in read(f"[{element('a')}]\n{words}")[1][0]
+    assert words in read(f'[{element("a")}, {{"x": "{words}"}}]')[1][0]
 
 
 # --- Properties -------------------------------------------------------------------------------------------------
 
-# Text without what the exceptions for LaTeX are about; those have tests of their own.
-WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\\`"))
+# Text without what the exceptions for LaTeX and code are about; those have tests of their own.
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\\`~"))
 PROSE = st.lists(WORDS, max_size=3).map("\n\n  ".join)
 NUMBERS = st.integers(0, 1000)
 BOXES = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS).map(
@@ -258,6 +319,39 @@ def test_every_element_that_is_whole_before_a_cut_comes_out_once_in_order(
     assert len(found) - count <= len(problems) <= 1  # at most the one that was cut
 
 
+SAYINGS = st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="\\`'") | st.just(" "))
+NAMES = st.sampled_from(["text", "content", "html", "note", "a b", "x"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | SAYINGS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.dictionaries(NAMES, VALUES), max_size=4), st.sampled_from([None, 1]), st.data())
+def test_all_text_that_a_strict_reader_finds_is_kept_or_told(
+    fields: list[dict[str, Any]], indent: int | None, data: st.DataObject
+) -> None:
+    elements = [{"bbox": [1, 2, 3, 4], "category": "Text", **each} for each in fields]
+    events, problems = parsed(data.draw(chunked(json.dumps(elements, ensure_ascii=False, indent=indent))))
+    kept = [each.text for each in gather(events)] + problems
+    for said in sayings(fields):
+        assert any(said.strip() in text for text in kept)
+    assert len(gather(events)) == len(fields)
+
+
+def sayings(value: Any) -> Iterator[str]:
+    """All strings in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from sayings(list(value.values()))
+    elif isinstance(value, list):
+        for each in value:
+            yield from sayings(each)
+
+
 SIGNS = st.text(st.sampled_from('{}[]",:\\ \n`a1"bbox"'))
 
 
@@ -272,8 +366,8 @@ def test_how_the_text_is_cut_into_chunks_changes_nothing(
     assert (said(events), problems) == (said(parsed([answer])[0]), parsed([answer])[1])
 
 
-def said(events: Sequence[LayoutEvent]) -> tuple[str, tuple[Element, ...]]:
-    first = next((index for index, event in enumerate(events) if isinstance(event, Element)), len(events))
+def said(events: Sequence[AnswerEvent]) -> tuple[str, tuple[Element, ...]]:
+    first = next((index for index, event in enumerate(events) if isinstance(event, Opened)), len(events))
     return "".join(event.text for event in events[:first] if isinstance(event, Text)), gather(events)
 
 
@@ -288,14 +382,39 @@ def test_any_text_at_all_is_taken(text: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [" ", "{", "[", '"', "\\", "1", "a", "`", '{"', '{"bbox', '{"bbox": [', '" ', "{ ", "$", '\\"', "<", "\n"]
+    "unit",
+    [
+        " ",
+        "{",
+        "[",
+        '"',
+        "'",
+        "“",
+        '", ',
+        "', a",
+        "x: ",
+        ": ",
+        "\\",
+        "1",
+        "a",
+        "`",
+        '{"',
+        '{"bbox',
+        '{"bbox": [',
+        '" ',
+        "{ ",
+        "$",
+        '\\"',
+        "<",
+        "\n",
+    ],
 )
 @pytest.mark.parametrize(
-    "opening", ["", "[", '[{"bbox": [1, 2, 3, ', '[{"bbox": [1, 2, 3, 4], "category": "Text", "text": "']
+    "opening", ["", "[", "[{text: '", '[{"bbox": [1, 2, 3, ', '[{"bbox": [1, 2, 3, 4], "category": "Text", "text": "']
 )
 def test_the_time_grows_with_the_text_and_no_faster(unit: str, opening: str) -> None:
     def seconds(length: int) -> float:
-        parser = PARSERS["layout_json"](PAGE, PAGE)
+        parser = PARSERS["layout_json"](Scale(extent=PAGE, page=PAGE))
         started = time.perf_counter()
         for chunk in [opening, *[unit] * (length // len(unit))]:
             for _ in parser.feed(chunk):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocr.answers.matching import best_matches
-from ocr.types import Element, Text
+from ocr.types import Element, Opened, Text
 from tests.gathered import gather
 
 
@@ -28,6 +28,21 @@ def found(reference: str, *texts: str) -> list[str]:
         ("Lymphoma", "Risk of lymph0ma"),
         ("total amount due", "Total arnount due: 12"),
         ("1 000", "1000 kg"),
+        ("Zürich", "Zu\u0308rich"),
+        ("Zu\u0308rich", "ZÜRICH"),
+        ("Total", "\uff34\uff4f\uff54\uff41\uff4c"),
+        ("株式会社 カナ", "株式会社ｶﾅ"),
+        ("don't", "I don\u2019t know"),
+        ('"quoted"', "„quoted“ and «more»"),
+        ("1990-1995", "from 1990\u20131995 on"),
+        ("- 5", "\u2212 5 °C"),
+        ("hyphenation", "hyphen\u00adation"),
+        ("zero", "ze\u200bro"),
+        ("office fluid", "o\ufb03ce \ufb02uid"),
+        ("m2", "12 m²"),
+        ("Dr. No", "Dr.\u00a0No"),
+        ("R&D <x>", "<td>R&amp;D &lt;x&gt;</td>"),
+        ("Zürich", "<b>Z&uuml;rich</b> &#8364;"),
         ("cell two", "<table><tr><td>Cell</td><td>two</td></tr></table>"),
     ],
 )
@@ -56,13 +71,13 @@ def test_the_best_match_comes_first() -> None:
 
 
 def test_an_answer_s_events_become_those_of_what_matches() -> None:
-    first, second = Element("text", "Text", (0, 0, 9, 9)), Element("table", "Table", (0, 9, 9, 20))
+    first, second = Opened("text", "Text", (0, 0, 9, 9)), Opened("table", "Table", (0, 9, 9, 20))
     events = [
         Text("no element"),
         first,
         Text("Total, "),
         Text("roughly"),
-        Element("picture", "Picture"),
+        Opened("picture", "Picture"),
         second,
         Text("total"),
     ]

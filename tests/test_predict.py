@@ -169,7 +169,7 @@ def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.
         ({"model": "gpt"}, ["'gpt'", "auto, deepseek-ocr, dots.ocr"]),
         ({"task_type": "OCR"}, ["task_type is 'OCR'", "Free OCR"]),
         ({"resolution_size": "Huge"}, ["resolution_size is 'Huge'", "Tiny"]),
-        ({"output_format": "html"}, ["'html'", "markdown, json, raw"]),
+        ({"output_format": "html"}, ["'html'", "markdown, json, raw, events"]),
         ({"max_new_tokens": 0}, ["max_new_tokens is 0", "32768"]),
         ({"task_type": "Locate Object by Reference"}, ["reference_text is empty", "needs it"]),
         ({"reference_text": "x"}, ["reference_text would have no effect"]),

@@ -42,6 +42,7 @@ def test_a_page_becomes_text_markdown_elements_and_a_result() -> None:
     assert result.image_tokens == 73
     assert 0 < result.time_to_first_token <= result.seconds
     assert result.problems == ()
+    assert result.image is not None and result.image.size == (999, 333)
 
 
 def test_markdown_comes_while_the_model_writes() -> None:

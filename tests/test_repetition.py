@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bench.shapes_dots import stand_in_tokenizer
-from ocr.answers.layout import PARSERS
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
 from ocr.decoding.rules import RepetitionStop
 from ocr.decoding.text import TextStream
 from ocr.reading.reader import read_pages
@@ -18,7 +19,7 @@ from tests.gathered import gather
 from tests.pictures import page
 
 TOKENIZER = stand_in_tokenizer(300, {"<|endoftext|>": 299})
-PAGE = (1000, 1000)
+SCALE = Scale(extent=(1000, 1000), page=(1000, 1000))
 FIRST = {"bbox": [1, 2, 300, 40], "category": "Title", "text": "# Contents"}
 
 
@@ -31,7 +32,7 @@ def ended(answer: str) -> tuple[str, FinishReason]:
 
 
 def _written(tokens: Iterator[int], page: PageInput) -> Iterator[Prepared | Piece]:
-    yield Prepared(0, 0, 0, PAGE)
+    yield Prepared(0, 0, 0, (1000, 1000))
     written = TextStream(TOKENIZER, skip_special_tokens=True)
     watch, count = RepetitionStop(), 0
     for count, token in enumerate(tokens, 1):
@@ -82,7 +83,7 @@ def test_endless_repetition_ends_the_page_and_what_came_before_is_kept(answer: s
     assert reason is FinishReason.REPETITION
     assert len(text) < min(len(answer) / 2, 4000)
     assert answer.startswith(text)
-    parser = PARSERS["layout_json"](PAGE, PAGE)
+    parser = PARSERS["layout_json"](SCALE)
     assert gather([*parser.feed(text), *parser.close()])[0].text.startswith(kept)
 
 

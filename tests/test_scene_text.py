@@ -3,11 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocr.answers.layout import PARSERS
-from ocr.types import Element, Text
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
+from ocr.types import Element, Opened, Text
 from tests.gathered import gather
 
-PAGE = (200, 100)
+SCALE = Scale(extent=(400, 100), page=(200, 100))
 ANSWER = "(10, 10), (50, 12), (50, 20), (10, 18) OPEN 24 (7, 365)\n(0, 50), (400.5, 50), (100, 60), (0, 60) Café\n"
 FOUND = (
     Element("text", "", (5.0, 10.0, 25.0, 20.0), "OPEN 24 (7, 365)"),
@@ -16,10 +17,10 @@ FOUND = (
 
 
 def read(answer: str, size: int = 1) -> tuple[tuple[Element, ...], list[str], str]:
-    parser = PARSERS["scene_text"](PAGE, (400, 100))
+    parser = PARSERS["scene_text"](SCALE)
     chunks = [answer[start : start + size] for start in range(0, len(answer), size)]
     events = [event for chunk in chunks for event in parser.feed(chunk)] + list(parser.close())
-    first = next((index for index, event in enumerate(events) if isinstance(event, Element)), len(events))
+    first = next((index for index, event in enumerate(events) if isinstance(event, Opened)), len(events))
     return gather(events), parser.problems, "".join(event.text for event in events[:first] if isinstance(event, Text))
 
 
@@ -29,7 +30,7 @@ def test_each_line_is_an_element_with_the_box_around_its_four_points() -> None:
 
 
 def test_an_element_comes_out_with_its_line() -> None:
-    parser = PARSERS["scene_text"](PAGE, (400, 100))
+    parser = PARSERS["scene_text"](SCALE)
     first, second = ANSWER.splitlines(keepends=True)
     assert gather(list(parser.feed(first))) == FOUND[:1]
     assert not list(parser.feed(second[:-1]))
@@ -61,6 +62,6 @@ def test_any_text_at_all_is_taken(text: str, size: int) -> None:
 
 
 def test_a_line_without_an_end_is_not_waited_for() -> None:
-    parser = PARSERS["scene_text"](PAGE, (400, 100))
+    parser = PARSERS["scene_text"](SCALE)
     events = [event for _ in range(5000) for event in parser.feed("a")]
     assert sum(len(event.text) for event in events if isinstance(event, Text)) == 4001

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ocr.answers.layout import PARSERS, Elements
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import Elements
 from ocr.models.deepseek.card import BOS, EOS, IMAGE
 from ocr.models.tasks import FREE_OCR, LOCATE, MARKDOWN
 from training import train
@@ -43,7 +45,7 @@ def text_of(answer: Answer) -> str:
 
 
 def elements_of(answer: Answer, drawn: Page) -> list[Any]:
-    parser, elements = PARSERS["grounded"](drawn.image.size, (999, 999)), Elements()
+    parser, elements = PARSERS["grounded"](Scale(extent=(999, 999), page=drawn.image.size)), Elements()
     events = [*parser.feed(text_of(answer)), *parser.close()]
     assert parser.problems == []
     return [element for event in events for element in elements.feed(event)] + list(elements.close())

@@ -1,99 +1,16 @@
-"""Layout events into markdown, results into JSON."""
+"""A document's events into what a caller reads."""
 
 import json
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
-from ocr.answers.layout import PARSERS
-from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, MarkdownPage, document_markdown, framed, metrics
-from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, Text
-
-
-def markdown(events: Sequence[Element | Text], *, lists_boxes: bool = False) -> str:
-    page = MarkdownPage(3, lists_boxes=lists_boxes)
-    return "".join([*map(page.write, events), page.close()])
-
-
-def grounded_markdown(answer: str, size: int) -> str:
-    parser, page, out = PARSERS["grounded"]((999, 999), (999.0, 999.0)), MarkdownPage(1), ""
-    for start in range(0, len(answer), size):
-        for event in parser.feed(answer[start : start + size]):
-            out += page.write(event)
-    for event in parser.close():
-        out += page.write(event)
-    return out + page.close()
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 1000])
-def test_a_grounded_answer_reads_as_clean_markdown(size: int) -> None:
-    answer = (
-        "<|ref|>header<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\nJournal of Things 12\n\n"
-        "<|ref|>title<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\n# On Things\n\n"
-        "<|ref|>image<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\n"
-        "<|ref|>image_caption<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\nA thing.\n\n\n\nStill the caption.\n"
-        "<|ref|>equation<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\n\\[a \\coloneqq b\\]\n\n"
-        "<|ref|>text<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>\nx \\eqqcolon y, \\color."
-    )
-    assert grounded_markdown(answer, size) == (
-        "# On Things\n\n![](images/page-1-1.png)\n\nA thing.\n\nStill the caption.\n\n\\[a := b\\]\n\nx =: y, \\color."
-    )
-
-
-def test_formulas_are_display_blocks() -> None:
-    events = [Element("formula", "Formula"), Text("E = "), Text("mc^2 "), Element("text", "Text"), Text("so")]
-    assert markdown(events) == "$$\nE = mc^2\n$$\n\nso"
-
-
-@pytest.mark.parametrize("formula", ["$$x$$", "\\[x\\]", "\\(x\\)", "$x$"])
-def test_a_formula_that_brings_its_frame_keeps_it(formula: str) -> None:
-    assert framed(f" {formula}\n") == formula
-    assert framed("  ") == ""
-
-
-def test_page_furniture_is_left_out() -> None:
-    events = [
-        Element("header", "h"),
-        Text("no"),
-        Element("text", "t"),
-        Text("yes"),
-        Element("page_number", "p"),
-        Text("7"),
-    ]
-    assert markdown(events) == "yes"
-
-
-def test_a_picture_without_a_place_has_no_crop_to_link_to_and_is_not_counted() -> None:
-    events = [Element("picture", "p"), Text("A fox."), Element("picture", "p", (1, 2, 3, 4))]
-    assert markdown(events) == "A fox.\n\n![](images/page-3-1.png)"
-
-
-def test_a_table_is_kept_whole() -> None:
-    table = "<table><tr><td>1</td><td></td></tr></table>"
-    assert markdown([Element("table", "Table"), Text(table[:10]), Text(table[10:])]) == table
-
-
-def test_where_the_places_are_the_answer_they_are_shown() -> None:
-    events = [
-        Element("text", "", (10.4, 20, 30.6, 40)),
-        Text("Total"),
-        Element("picture", "Picture", (1, 2, 3, 4)),
-        Element("header", "Page-header", (5, 6, 7, 8)),
-        Element("text", ""),
-        Text("nowhere"),
-    ]
-    assert markdown(events, lists_boxes=True) == (
-        "Total [10, 20, 31, 40]\n\nPicture [1, 2, 3, 4]\n\nPage-header [5, 6, 7, 8]\n\nnowhere"
-    )
-
-
-def test_the_text_does_not_wait_for_the_end_of_its_element() -> None:
-    page = MarkdownPage(1)
-    assert page.write(Element("text", "text")) == ""
-    assert page.write(Text("one ")) == "one"
-    assert page.write(Text("two\n")) == " two"
-    assert page.close() == ""
+from ocr.output.markdown import MarkdownPage
+from ocr.output.writers import PAGE_SPLIT, RETRY, WRITERS, document_markdown, metrics
+from ocr.types import Element, FinishReason, Markdown, Opened, PageEvent, PageResult, Raw, Retry, Text
 
 
 def result(page: int, finish: FinishReason = FinishReason.STOP) -> PageResult:
@@ -159,12 +76,14 @@ def test_a_retry_before_any_text_comes_after_the_mark_between_pages() -> None:
 
 def test_a_page_read_again_owes_nothing_to_the_attempt_that_was_given_up() -> None:
     """Here that one ends inside a formula, after a picture and half of a replaced command."""
-    picture, formula = Element("picture", "p", (1, 2, 3, 4)), Element("formula", "f")
-    given_up, again, out = MarkdownPage(1), MarkdownPage(1), []
-    for event in (Element("text", "t"), Text("a \\colon"), picture, formula, Text("x +")):
+    picture, formula = Opened("picture", "p", (1, 2, 3, 4)), Opened("formula", "f")
+    replacements = {"\\coloneqq": ":="}
+    given_up, again = (MarkdownPage(1, replacements=replacements) for _ in range(2))
+    out: list[PageEvent] = []
+    for event in (Opened("text", "t"), Text("a \\colon"), picture, formula, Text("x +")):
         out.append(Markdown(given_up.write(event)))
     out.append(Retry(1, FinishReason.REPETITION))
-    for event in (picture, Element("text", "t"), Text("a \\coloneqq b")):
+    for event in (picture, Opened("text", "t"), Text("a \\coloneqq b")):
         out.append(Markdown(again.write(event)))
     out += [Markdown(again.close()), result(1)]
     assert written("markdown", out).split(RETRY) == [
@@ -270,3 +189,14 @@ def test_the_metrics_of_a_document_no_model_was_asked_about_are_zeros() -> None:
 
 def test_the_time_to_the_first_token_is_of_the_first_page_that_has_one() -> None:
     assert metrics([replace(BLANK, time_to_first_token=0.0), result(2)])["time_to_first_token"] == 0.5
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_no_writer_keeps_or_writes_a_page_s_pixels(kind: str) -> None:
+    image = Image.new("RGB", (100, 50))
+    pixels, writer = weakref.ref(image), WRITERS[kind]()
+    text = writer.write(replace(result(1), image=image))
+    assert "image" not in text.replace("image_tokens", "")
+    del image
+    assert pixels() is None
+    assert text + writer.close() == written(kind, [result(1)])

@@ -1,6 +1,7 @@
 """What a JSON string means when a model wrote it that does not always double its backslashes. Knows no layout."""
 
 import re
+from collections.abc import Collection
 from itertools import pairwise
 
 # What stands after a backslash in JSON, and what it means. LaTeX has commands that begin with each of the letters.
@@ -11,14 +12,17 @@ _COMMANDS = frozenset(
     re.findall(
         r"\w+",
         """
-    tag tan tanh tau tbinom text textasciitilde textbackslash textbf textbullet textcircled textcolor textdegree textit
-    textmd textnormal textrm textsc textsf textsl textstyle textsubscript textsuperscript texttt textup tfrac theta
-    therefore thickapprox thicksim thinspace tilde times tiny to top triangle triangledown triangleleft trianglelefteq
-    triangleq triangleright trianglerighteq tt twoheadleftarrow twoheadrightarrow
-    nabla natural ncong ne nearrow neg neq newline nexists ngeq ngtr ni nleftarrow nleftrightarrow nleq nless nmid
-    nobreak nolimits nonumber normalfont normalsize not notag notin nparallel nprec npreceq nrightarrow nsim nsubset
-    nsubseteq nsucc nsucceq nsupset nsupseteq ntriangleleft ntriangleright nu nvdash nwarrow nLeftarrow nRightarrow
-    nLeftrightarrow nvDash
+    tabcolsep tabularnewline tag tan tanh tau tbinom text textasciitilde textbackslash textbf textbullet textcircled
+    textcolor textcopyright textdagger textdegree textellipsis textemdash textendash textgreater textit textless
+    textmd textmu textnormal textquotedblleft textquotedblright textquoteleft textquoteright textregistered textrm
+    textsc textsf textsl textstyle textsubscript textsuperscript texttrademark texttt textunderscore textup textwidth
+    tfrac tg th therefore theta thickapprox thicksim thickspace thinspace tilde times tiny to top triangle
+    triangledown triangleleft trianglelefteq triangleq triangleright trianglerighteq tt twoheadleftarrow
+    twoheadrightarrow
+    nLeftarrow nLeftrightarrow nRightarrow nVDash nVdash nabla natural ncong ne nearrow neg neq newline nexists ngeq
+    ngeqq ngeqslant ngtr ni nicefrac nleftarrow nleftrightarrow nleq nleqq nleqslant nless nmid nobreak noindent
+    nolimits nonumber normalfont normalsize not notag notin nparallel nprec npreceq nrightarrow nshortmid nsim nsubset
+    nsubseteq nsucc nsucceq nsupset nsupseteq ntriangleleft ntriangleright nu nvDash nvdash nwarrow
         """,
     )
 )
@@ -27,14 +31,18 @@ _CLEAR = frozenset(
     re.findall(
         r"\w+",
         """
-    tbinom textasciitilde textbackslash textbf textbullet textcircled textcolor textdegree textit textmd textnormal
-    textrm textsc textsf textsl textstyle textsubscript textsuperscript texttt textup tfrac theta therefore thickapprox
-    thicksim thinspace tilde times triangle triangledown triangleleft trianglelefteq triangleq triangleright
-    trianglerighteq twoheadleftarrow twoheadrightarrow
-    nabla nearrow newline nolimits nonumber notin nwarrow ntriangleleft ntriangleright nvdash nvDash
+    tabularnewline tbinom textasciitilde textbackslash textbf textbullet textcircled textcolor textcopyright
+    textdagger textdegree textellipsis textemdash textendash textgreater textit textless textmd textnormal
+    textquotedblleft textquotedblright textquoteleft textquoteright textregistered textrm textsc textsf textsl
+    textstyle textsubscript textsuperscript texttrademark texttt textunderscore textup textwidth tfrac therefore theta
+    thickapprox thicksim thickspace thinspace tilde times triangle triangledown triangleleft trianglelefteq triangleq
+    triangleright trianglerighteq twoheadleftarrow twoheadrightarrow
+    nabla nearrow newline nicefrac nolimits nonumber notin ntriangleleft ntriangleright nvDash nvdash nwarrow
         """,
     )
 )
+# Those that are a word after a line break in some language too: outside of formulas commands only after a space.
+_WORDS = frozenset({"ne", "ni"})
 _UNICODE = re.compile(r"\\u[0-9a-fA-F]{4}")
 _PIECE = re.compile(_UNICODE.pattern + r"|\\(?:[A-Za-z]+|.)|\$\$?|[^\\$]+|\\", re.DOTALL)
 
@@ -46,8 +54,9 @@ def unescape(inside: str, is_math: bool) -> str:
 
     - an escape that JSON lacks (`\alpha`) keeps its backslash;
     - so do `\b`, `\f` and `\r` before a letter (`\beta`, `\frac`, `\rho`): no page holds those control characters;
-    - so do `\t` and `\n` where the letters after the backslash are a LaTeX command (`\times`, `\nabla`), in formulas
-      and between dollar signs; elsewhere only where they could not be a word after a tab or a line break;
+    - so do `\t` and `\n` where the letters after the backslash are a LaTeX command (`\times`, `\nabla`), in formulas,
+      between dollar signs, and in a string with one of the first two cases; elsewhere only where they could not be a
+      word after a tab or a line break;
     - but not where the string doubles the backslashes of other commands or of rows, and none of the first two cases
       occurs in it: there `\nu` is a line break before a u;
     - `\\` stays two, the end of a LaTeX row, in a string whose commands all have single backslashes.
@@ -70,7 +79,9 @@ def unescape(inside: str, is_math: bool) -> str:
         elif piece[0] != "\\":
             out.append(piece)
         else:
-            out.append(backslash if piece == r"\\" else _meaning(piece, in_math, is_strict))
+            is_spaced = not out or out[-1].endswith(" ")
+            known = _COMMANDS if in_math or (has_single and (is_spaced or piece[1:] not in _WORDS)) else _CLEAR
+            out.append(backslash if piece == r"\\" else _meaning(piece, _CLEAR if is_strict else known))
     return _whole("".join(out))
 
 
@@ -81,11 +92,10 @@ def _is_single(piece: str) -> bool:
     return piece[1:2] not in _ESCAPES or (piece[1] in "bfr" and len(piece) > 2)
 
 
-def _meaning(piece: str, in_math: bool, is_strict: bool) -> str:
+def _meaning(piece: str, commands: Collection[str]) -> str:
     if _is_unicode(piece):
         return chr(int(piece[2:], 16))
-    known = _COMMANDS if in_math else _CLEAR
-    if _is_single(piece) or (not is_strict and piece[1:] in known):
+    if _is_single(piece) or piece[1:] in commands:
         return piece
     return _ESCAPES[piece[1]] + piece[2:]
 

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from ocr.answers.common import LayoutEvent, enclosing, shown, to_page
-from ocr.types import Element, Text
+from ocr.answers.boxes import Scale, enclosing
+from ocr.answers.text import shown
+from ocr.types import AnswerEvent, Opened, Text
 
 _NUMBER = r"\s{0,9}(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}"
 _POINT = rf"\({_NUMBER},{_NUMBER}\)"
@@ -17,32 +18,31 @@ class SceneText:
     """Answers of the form `(x1, y1), (x2, y2), (x3, y3), (x4, y4) text`, one on each line.
 
     The four points are the corners of what may stand at any angle; the element gets the upright box around them.
-    Coordinates run from 0 to `extent`, the size that the model saw. A line without a place continues the text above.
+    A line without a place continues the text above.
     """
 
-    def __init__(self, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+    def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
-        self._page_size = page_size
-        self._extent = extent
+        self._scale = scale
         self._line: list[str] = []  # what came of the line that is not whole
         self._length = 0  # characters in it
         self._is_open = False  # whether an element is open for text to belong to
 
-    def feed(self, text: str) -> Iterator[LayoutEvent]:
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
         for part in re.split(r"(?<=\n)", text):
             self._line.append(part)
             self._length += len(part)
             if part.endswith("\n") or self._length > MAX_LINE:
                 yield from self._end_line()
 
-    def close(self) -> Iterator[LayoutEvent]:
+    def close(self) -> Iterator[AnswerEvent]:
         line = "".join(self._line)
         if _CUT_PLACE.fullmatch(line.strip()) and not _PLACE.match(line.strip()):
             self.problems.append(f"The answer breaks off inside a place: {shown(line.strip())}")
             self._line = []
         yield from self._end_line()
 
-    def _end_line(self) -> Iterator[LayoutEvent]:
+    def _end_line(self) -> Iterator[AnswerEvent]:
         line, self._line, self._length = "".join(self._line), [], 0
         at = 0
         for match in _PLACE.finditer(line):
@@ -51,11 +51,11 @@ class SceneText:
             yield self._place([float(number) for number in match.groups()])
         yield from self._text(line[at:].strip(" ") if at else line)
 
-    def _place(self, numbers: list[float]) -> Element:
+    def _place(self, numbers: list[float]) -> Opened:
         self._is_open = True
         points = zip(numbers[::2], numbers[1::2], strict=True)
-        return Element("text", "", to_page(enclosing([(x, y, x, y) for x, y in points]), self._extent, self._page_size))
+        return Opened("text", "", self._scale.to_page(enclosing([(x, y, x, y) for x, y in points])))
 
-    def _text(self, text: str) -> Iterator[LayoutEvent]:
+    def _text(self, text: str) -> Iterator[AnswerEvent]:
         if text.strip() or (text and self._is_open):
             yield Text(text)

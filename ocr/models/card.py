@@ -1,7 +1,7 @@
 """What is known of a model without loading it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ocr.decoding.rules import NgramLimit
@@ -19,5 +19,6 @@ class Card:
     end_tokens: tuple[str, ...]  # each ends an answer; those that a checkpoint's tokenizer lacks are passed over
     ngram_limit: NgramLimit | None = None
     repeats_elements: bool = False  # whether it is known to write the same element for ever, its box drifting
+    replacements: Mapping[str, str] = field(default_factory=dict)  # made in its markdown, as its makers do
     licence: str = ""  # of the weights
     languages: str = ""  # as its makers say

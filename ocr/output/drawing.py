@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ocr.output.writers import picture_name
+from ocr.output.markdown import picture_name
 from ocr.types import Box, Element, PageResult
 
 # Each type's colour: dark enough for white letters on it and a line on paper, light enough for a line on a dark page.
@@ -26,7 +26,7 @@ COLOURS: Mapping[str, str] = {
 }
 LETTERS = "white"
 
-Region = tuple[int, int, int, int]  # left, top, right, bottom in whole px, right and bottom excluded
+PixelBox = tuple[int, int, int, int]  # left, top, right, bottom in whole px, right and bottom excluded
 
 
 def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
@@ -38,8 +38,8 @@ def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
     """
     copy = page.convert("RGB")
     canvas = ImageDraw.Draw(copy)
-    canvas.font = ImageFont.load_default(font_size(page.size))
-    line = line_width(page.size)
+    letters, line = font_size(page.size), line_width(page.size)
+    canvas.font = ImageFont.load_default(letters)
     framed = [
         (f"{number} {element.type}", COLOURS[element.type], frame(element.bbox, line, page.size))
         for number, element in enumerate(elements, 1)
@@ -47,21 +47,24 @@ def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
     ]
     for _, colour, (left, top, right, bottom) in framed:
         canvas.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=line)
-    labels: list[Region] = []
+    labels: list[PixelBox] = []
     for text, colour, box in framed:
-        labels.append(_free_place(box, _label_size(canvas, text), page.size, labels))
-        _label(canvas, labels[-1], text, colour)
+        size = math.ceil(canvas.textlength(text)) + letters // 2, letters * 5 // 4
+        left, top, right, bottom = place = _free_place(box, size, page.size, labels)
+        canvas.rectangle((left, top, right - 1, bottom - 1), fill=colour)
+        canvas.text(((left + right) / 2, (top + bottom) / 2), text, fill=LETTERS, anchor="mm")
+        labels.append(place)
     return copy
 
 
-def figures(page: Image.Image, result: PageResult) -> Iterator[tuple[str, Image.Image]]:
+def picture_crops(page: Image.Image, result: PageResult) -> Iterator[tuple[str, Image.Image]]:
     """The crop of each picture that has a place, under the name by which the page's markdown links to it."""
     boxes = [element.bbox for element in result.elements if element.type == "picture" and element.bbox is not None]
     for number, box in enumerate(boxes, 1):
-        yield picture_name(result.page, number), page.crop(region(box, page.size))
+        yield picture_name(result.page, number), page.crop(pixel_box(box, page.size))
 
 
-def region(box: Box, size: tuple[int, int]) -> Region:
+def pixel_box(box: Box, size: tuple[int, int]) -> PixelBox:
     """The whole pixels that a box touches on a page of this width and height: inside the page, and at least one."""
     (left, right), (top, bottom) = _span(box[0], box[2], size[0]), _span(box[1], box[3], size[1])
     return left, top, right, bottom
@@ -72,9 +75,9 @@ def _span(start: float, end: float, length: int) -> tuple[int, int]:
     return first, min(max(math.ceil(end), first + 1), length)
 
 
-def frame(box: Box, line: int, size: tuple[int, int]) -> Region:
+def frame(box: Box, line: int, size: tuple[int, int]) -> PixelBox:
     """What a box covers together with a line of this width around it, as far as the page goes."""
-    return region((box[0] - line, box[1] - line, box[2] + line, box[3] + line), size)
+    return pixel_box((box[0] - line, box[1] - line, box[2] + line, box[3] + line), size)
 
 
 def line_width(size: tuple[int, int]) -> int:
@@ -87,12 +90,7 @@ def font_size(size: tuple[int, int]) -> int:
     return min(max(round(math.sqrt(math.prod(size)) / 90), 12), 80)
 
 
-def _label_size(canvas: ImageDraw.ImageDraw, text: str) -> tuple[int, int]:
-    letters = font_size(canvas.im.size)
-    return math.ceil(canvas.textlength(text)) + letters // 2, letters * 5 // 4
-
-
-def _free_place(box: Region, label: tuple[int, int], page: tuple[int, int], taken: Sequence[Region]) -> Region:
+def _free_place(box: PixelBox, label: tuple[int, int], page: tuple[int, int], taken: Sequence[PixelBox]) -> PixelBox:
     """Where a label of this width and height stands: the first place at its frame that is free, or the first of all."""
     left, top, right, bottom = box
     width, height = label
@@ -103,11 +101,5 @@ def _free_place(box: Region, label: tuple[int, int], page: tuple[int, int], take
     return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
 
 
-def _overlap(a: Region, b: Region) -> bool:
+def _overlap(a: PixelBox, b: PixelBox) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _label(canvas: ImageDraw.ImageDraw, place: Region, text: str, colour: str) -> None:
-    left, top, right, bottom = place
-    canvas.rectangle((left, top, right - 1, bottom - 1), fill=colour)
-    canvas.text(((left + right) / 2, (top + bottom) / 2), text, fill=LETTERS, anchor="mm")

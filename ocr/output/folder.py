@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from ocr.output.drawing import annotate, figures
-from ocr.output.writers import JsonWriter, document_markdown, picture_name
+from ocr.output.drawing import annotate, picture_crops
+from ocr.output.markdown import picture_name
+from ocr.output.writers import JsonWriter, document_markdown
 from ocr.types import Element, FinishReason, PageEvent, PageResult
 
 
@@ -44,7 +45,7 @@ TEXTS: Mapping[str, tuple[str, Callable[[Sequence[PageResult]], str]]] = {
 IMAGES = f".{Path(picture_name(1, 1)).parent}"  # NAME.images/page-1-1.png is what NAME.md links to
 PICTURES: Mapping[str, tuple[str, Callable[[Image.Image, PageResult], Iterator[tuple[str, Image.Image]]]]] = {
     "annotated": (".annotated", _annotated),
-    "figures": (IMAGES, figures),
+    "figures": (IMAGES, picture_crops),
 }
 FORMATS = (*TEXTS, *PICTURES)
 FOLDERS = tuple(suffix for suffix, _ in PICTURES.values())  # these hold pictures of ours, and no documents to be read
@@ -91,7 +92,6 @@ class Folder:
 
     def __init__(self, path: Path, formats: Sequence[str], options: Mapping[str, Any], *, resume: bool = False) -> None:
         self.path, self.resume = path, resume
-        self.has_pictures = any(name in PICTURES for name in formats)
         self._formats, self._options = tuple(formats), options
         self._record = path / HIDDEN / "record.jsonl"
         entries = [_restored_entry(line) for line in _lines(self._record)]
@@ -131,11 +131,6 @@ class Files:
         self._results = {page: result for page, result in restored.items() if not result.error}
         self.done = frozenset(self._results)  # numbers of the pages that an earlier run has read
 
-    def _begin(self) -> None:
-        shutil.rmtree(self._part, ignore_errors=True)
-        self._part.mkdir(parents=True)
-        _append(self._journal, asdict(self._entry))
-
     def _restored(self) -> Iterator[tuple[int, PageResult]]:
         """The pages of an earlier run that fits; of a page's lines the last counts."""
         first, *rest = _lines(self._journal) or [b""]
@@ -145,19 +140,24 @@ class Files:
             if result := _restored_page(line):
                 yield result.page, result
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
-        """Take in what came of a page; with its result its image, or None where there is none."""
+    def link(self, page: int, picture: int) -> str:
+        """Where the markdown links to for a picture: in NAME.images, which lies beside the markdown's own file."""
+        return f"{quote(os.fsencode(self._target.name))}.{picture_name(page, picture)}"
+
+    def write(self, event: PageEvent) -> None:
+        """Take in what came of a page."""
         if not isinstance(event, PageResult):
             return
         if not self._results:
-            self._begin()
-        result = linked(event, self._target.name)
+            shutil.rmtree(self._part, ignore_errors=True)
+            self._part.mkdir(parents=True)
+            _append(self._journal, asdict(self._entry))
         for suffix, draw in self._rows(PICTURES):
-            for name, picture in draw(image, result) if image is not None and not result.error else ():
+            for name, picture in draw(event.image, event) if event.image is not None and not event.error else ():
                 self._made(suffix).mkdir(exist_ok=True)
                 picture.save(self._made(suffix) / Path(name).name)
-        self._results[result.page] = result
-        _append(self._journal, asdict(result))
+        result = self._results[event.page] = event.without_image()
+        _append(self._journal, {name: value for name, value in asdict(result).items() if name != "image"})
 
     def close(self) -> None:
         """Put everything in place, the pictures before the text that links to them, and note it in the record."""
@@ -196,15 +196,6 @@ class Files:
 
     def _place(self, suffix: str) -> Path:
         return self._target.with_name(self._target.name + suffix)
-
-
-def linked(result: PageResult, name: str) -> PageResult:
-    """The page with its markdown's pictures linked to in NAME.images, which lies beside the markdown's own file."""
-    markdown = result.markdown
-    for number in range(1, 1 + sum(element.type == "picture" for element in result.elements)):
-        link = picture_name(result.page, number)
-        markdown = markdown.replace(f"]({link})", f"]({quote(os.fsencode(name))}.{link})")
-    return replace(result, markdown=markdown)
 
 
 def encoded(text: str) -> bytes:

@@ -1,98 +1,14 @@
-"""Elements and results into what a caller reads: markdown as it streams, the model's own text, one JSON document."""
+"""The events of a document into what a caller reads: markdown or the model's text as it streams, one JSON document."""
 
-import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from ocr.answers.common import LayoutEvent, held_back
-from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, Raw, Retry, worst
+from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, PageStart, Raw, Retry, worst
 
-LEFT_OUT = ("header", "footer", "page_number")  # page furniture: in the JSON output and the raw text alone
-REPLACED: Mapping[str, str] = {"\\coloneqq": ":=", "\\eqqcolon": "=:"}  # commands that most renderers' LaTeX lacks
-_REPLACED = re.compile("|".join(map(re.escape, REPLACED)))
-_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 _COMMENT_MARK = re.compile("-(?=-)")  # two hyphens in a row may end a comment
-_MATH = ("$", "\\[", "\\(")  # how a formula begins that brings its own frame
-
-
-class MarkdownPage:
-    """One page's layout events as pieces of markdown, each final as it stands; a page read again takes a fresh one.
-
-    Marks and boxes are gone, elements stand apart by one blank line, pictures that have a place are links to their
-    crops, formulas are `$$` blocks, page headers, footers and numbers are left out. With `lists_boxes` nothing is left
-    out, and each element ends in its place, `[x1, y1, x2, y2]` in whole page pixels.
-    """
-
-    def __init__(self, page: int, *, lists_boxes: bool = False) -> None:
-        self._page = page
-        self._lists_boxes = lists_boxes
-        self._pictures = 0
-        self._element: Element | None = None
-        self._said = False  # whether that element has shown any text
-        self._formula = ""  # a formula's text, held to its end: only then is it known whether it brings its frame
-        self._half = ""  # the end of the text, while it may be half of a replaced command
-        self._gap = ""  # white space that is shown only if something follows
-        self._is_blank = True  # whether nothing was shown on this page yet
-
-    def write(self, event: LayoutEvent) -> str:
-        """The markdown that is certain with this event."""
-        if isinstance(event, Element):
-            return self.close() + self._open(event)
-        kind = self._element.type if self._element else "text"
-        if kind in LEFT_OUT and not self._lists_boxes:
-            return ""
-        if kind == "formula":
-            self._formula += event.text
-            return ""
-        text = self._half + event.text
-        certain = len(text) - held_back(text, tuple(REPLACED))
-        self._half = text[certain:]
-        return self._show(text[:certain])
-
-    def close(self) -> str:
-        """The markdown held back so far: the element that was open is over."""
-        out = self._show(self._half) + self._show(framed(self._formula))
-        element, self._element = self._element, None
-        if element is not None and element.bbox is not None and self._lists_boxes:
-            place = str([round(side) for side in element.bbox])
-            self._gap = " " if self._said else self._gap
-            out += self._show(place if self._said else f"{element.label} {place}".lstrip())
-        self._half = self._formula = ""
-        return out
-
-    def _open(self, element: Element) -> str:
-        self._element = element
-        self._said = False
-        self._gap = "\n\n"
-        if element.type != "picture" or element.bbox is None or self._lists_boxes:
-            return ""
-        self._pictures += 1
-        return self._show(f"![]({picture_name(self._page, self._pictures)})")
-
-    def _show(self, text: str) -> str:
-        text = _BLANK_LINES.sub("\n\n", self._gap + _REPLACED.sub(lambda match: REPLACED[match[0]], text))
-        shown = text.rstrip()
-        self._gap = text[len(shown) :]
-        if not shown:
-            return ""
-        if self._is_blank:
-            shown = shown.lstrip("\n")
-        self._is_blank = False
-        self._said = True
-        return shown
-
-
-def picture_name(page: int, picture: int) -> str:
-    """Where the crop of a page's n-th picture with a place is, beside the markdown that links to it; both from 1."""
-    return f"images/page-{page}-{picture}.png"
-
-
-def framed(formula: str) -> str:
-    """A formula as a `$$` block, unless it brings a frame of its own; nothing for an empty one."""
-    formula = formula.strip()
-    return formula if not formula or formula.startswith(_MATH) else f"$$\n{formula}\n$$"
 
 
 class Writer(Protocol):
@@ -161,6 +77,11 @@ def _failure(page: PageResult) -> str:
     return ("\n\n" if page.markdown else "") + f"<!-- Page {page.page} could not be read: {reason} -->"
 
 
+def _counts(page: PageResult) -> PageResult:
+    """What a document's totals need of a page, so that nothing large is kept."""
+    return replace(page.without_image(), text="", markdown="", elements=(), problems=())
+
+
 class JsonWriter:
     """One JSON document: a page's object as soon as the page is read, the totals at the end."""
 
@@ -171,7 +92,7 @@ class JsonWriter:
         if not isinstance(event, PageResult):
             return ""
         before = "," if self._pages else '{"pages": ['
-        self._pages.append(dataclasses.replace(event, text="", markdown="", elements=()))  # the totals need no text
+        self._pages.append(_counts(event))
         return before + "\n" + json.dumps(page_json(event), ensure_ascii=False)
 
     def close(self) -> str:
@@ -179,7 +100,53 @@ class JsonWriter:
         return ('{"pages": [' if not self._pages else "") + "\n], " + totals[1:] + "\n"
 
 
-WRITERS: Mapping[str, Callable[[], Writer]] = {"markdown": MarkdownWriter, "json": JsonWriter, "raw": RawWriter}
+class EventsWriter:
+    """One line of JSON for each event as it comes, as event.schema.json describes them.
+
+    Together the lines of a page hold what the JSON document has of it.
+    """
+
+    def __init__(self) -> None:
+        self._page = 0
+        self._elements = 0  # of the page so far
+        self._pages: list[PageResult] = []
+
+    def write(self, event: PageEvent) -> str:
+        match event:
+            case PageStart():
+                self._page, self._elements = event.page, 0
+                return self._line("page", width=event.width, height=event.height)
+            case Markdown():
+                return self._line("markdown", text=event.text)
+            case Element():
+                self._elements += 1
+                return self._line("element", number=self._elements, **_element_json(event))
+            case Retry():
+                self._elements = 0
+                return self._line("retry", reason=event.reason.value)
+            case PageResult():
+                self._page = event.page
+                self._pages.append(_counts(event))
+                rest = page_json(event)
+                del rest["page"], rest["markdown"], rest["elements"]  # they came in lines of their own
+                return self._line("result", **rest)
+        return ""  # the model's own text comes with the result
+
+    def close(self) -> str:
+        failed = sum(page.finish_reason is FinishReason.ERROR for page in self._pages)
+        end = {"event": "end", "pages": len(self._pages), "failed_pages": failed, **summary(self._pages)}
+        return json.dumps(end) + "\n"
+
+    def _line(self, event: str, **fields: Any) -> str:
+        return json.dumps({"event": event, "page": self._page, **fields}, ensure_ascii=False) + "\n"
+
+
+WRITERS: Mapping[str, Callable[[], Writer]] = {
+    "markdown": MarkdownWriter,
+    "json": JsonWriter,
+    "raw": RawWriter,
+    "events": EventsWriter,
+}
 
 
 def page_json(result: PageResult) -> dict[str, Any]:
@@ -212,7 +179,7 @@ def _usage(pages: Sequence[PageResult]) -> dict[str, int]:
 
 
 def summary(pages: Sequence[PageResult]) -> dict[str, Any]:
-    """What is to say of a whole document: how it ended and what it took."""
+    """How a whole document ended, and what it took."""
     return {"finish_reason": worst([page.finish_reason for page in pages]).value, "usage": _usage(pages)}
 
 

@@ -1,16 +1,17 @@
 """A page's answer in all its forms, as it streams. Knows no engine, and no other pages."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from ocr.answers.common import LayoutEvent
-from ocr.answers.layout import PARSERS, Elements
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import Elements
 from ocr.answers.matching import best_matches
 from ocr.models.catalog import MODELS
-from ocr.output.writers import MarkdownPage
+from ocr.output.markdown import Link, MarkdownPage, picture_name
 from ocr.reading.repetition import RepeatedElements
 from ocr.reading.request import Request
-from ocr.types import Element, FinishReason, Markdown, PageEvent, Raw, Text
+from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, Raw, Text
 
 
 @dataclass
@@ -41,13 +42,16 @@ class Answer:
 class StreamedAnswer(Answer):
     """An answer as it streams."""
 
-    def __init__(self, request: Request, number: int, page_size: tuple[int, int], extent: tuple[float, float]) -> None:
+    def __init__(self, request: Request, number: int, scale: Scale, link: Link = picture_name) -> None:
         super().__init__()
+        card = MODELS[request.model]
         self._asked, self._words = request.asked, request.words
-        self._parser = PARSERS[self._asked.dialect](page_size, extent)
-        self._page = MarkdownPage(number, lists_boxes=self._asked.lists_boxes)
+        self._parser = PARSERS[self._asked.dialect](scale)
+        self._page = MarkdownPage(
+            number, lists_boxes=self._asked.lists_boxes, replacements=card.replacements, link=link
+        )
         self._open = Elements()
-        self._repeated = RepeatedElements() if MODELS[request.model].repeats_elements else None
+        self._repeated = RepeatedElements() if card.repeats_elements else None
         self._candidates: list[Element] = []  # where the answer is chosen from all elements at its end
         self.problems = self._parser.problems
 
@@ -64,7 +68,7 @@ class StreamedAnswer(Answer):
             yield from self._select()
         yield from self._show(self._page.close())
 
-    def _understand(self, events: Iterable[LayoutEvent]) -> Iterator[PageEvent]:
+    def _understand(self, events: Iterable[AnswerEvent]) -> Iterator[PageEvent]:
         for event in events:
             if not self._asked.selects:
                 yield from self._show(self._page.write(event))
@@ -89,7 +93,7 @@ class StreamedAnswer(Answer):
         """Those elements alone that match the caller's words, best first."""
         self.elements = best_matches(self._candidates, self._words)
         for element in self.elements:
-            for event in (replace(element, text=""), Text(element.text)):
+            for event in (Opened(element.type, element.label, element.bbox), Text(element.text)):
                 yield from self._show(self._page.write(event))
             yield element
         if not self.elements:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from ocr.answers.boxes import Scale
 from ocr.decoding.rules import MAX_PERIOD
+from ocr.output.markdown import Link, picture_name
 from ocr.reading.answer import Answer, StreamedAnswer
 from ocr.reading.request import Request
 from ocr.types import (
@@ -17,6 +19,7 @@ from ocr.types import (
     PageEvent,
     PageInput,
     PageResult,
+    PageStart,
     Piece,
     Prepared,
     Retry,
@@ -86,12 +89,15 @@ class Attempt:
 class PageReading:
     """One page from its first attempt to its result."""
 
-    def __init__(self, request: Request, number: int, image: Image.Image, decoding: Decoding) -> None:
+    def __init__(
+        self, request: Request, number: int, image: Image.Image, decoding: Decoding, link: Link = picture_name
+    ) -> None:
         self.number = number
         self.is_over = False  # whether its PageResult has come
         self._image = image
         self._request = request
         self._decoding = decoding
+        self._link = link
         self._attempts: list[Attempt] = []
         self._fallbacks = 0  # how many of them were taken
         self._retries = 0
@@ -111,9 +117,14 @@ class PageReading:
         """Whether its attempt has begun and is not over."""
         return not self._attempts[-1].is_over
 
-    def begin(self) -> Iterator[Retry]:
-        """Begin an attempt, and say so where text of an earlier one has come. Has no effect until it is iterated."""
-        if self._attempts and self._attempts[-1].completion_tokens:
+    def begin(self) -> Iterator[PageStart | Retry]:
+        """Begin an attempt, and say so where it is the first, or text of an earlier one has come.
+
+        Has no effect until it is iterated.
+        """
+        if not self._attempts:
+            yield PageStart(self.number, *self._image.size)
+        elif self._attempts[-1].completion_tokens:
             self._retries += 1
             yield Retry(self.number, self._attempts[-1].finish)
         self._attempts.append(Attempt())
@@ -132,7 +143,8 @@ class PageReading:
         attempt = self._attempts[-1]
         if isinstance(output, Prepared):
             attempt.prompt_tokens, attempt.image_tokens = output.prompt_tokens, output.image_tokens
-            attempt.answer = StreamedAnswer(self._request, self.number, self._image.size, output.extent)
+            scale = Scale(extent=output.extent, page=self._image.size)
+            attempt.answer = StreamedAnswer(self._request, self.number, scale, self._link)
             return
         self._first_token = self._first_token or time.monotonic() - self._started
         attempt.completion_tokens, attempt.seconds = output.tokens, output.seconds
@@ -186,4 +198,5 @@ class PageReading:
             problems=tuple(best.answer.problems),
             retries=self._retries,
             error=last.error if best.finish is FinishReason.ERROR else "",
+            image=self.input.image,
         )

@@ -7,14 +7,17 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 
+from PIL import Image
+
 from ocr.documents.blank import is_blank
 from ocr.documents.document import NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.models.catalog import AUTO, MODELS
+from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.request import Request
 from ocr.settings import Settings
-from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult
+from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult, PageStart
 from ocr.weights.status import status
 
 log = logging.getLogger(__name__)
@@ -56,27 +59,38 @@ class Reader:
         return self._engines[model]
 
     def read(
-        self, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int | None = None
+        self,
+        request: Request,
+        pages: Iterable[NumberedPage],
+        decoding: Decoding,
+        batch: int | None = None,
+        link: Link = picture_name,
     ) -> Generator[PageEvent]:
         """Read numbered upright RGB pages; each one's events end with its PageResult, and then the next one's begin.
 
         Pages are taken up `batch` at a time and decoded together; by default as many as OCR_BATCH says, or memory has
         room for. They come to the same as one by one. A page that cannot be read ends with the reason `error`, and the
-        others go on. Closing the iterator stops the work within one token. Raises InputError for a request that no
-        page could be read with, SetupError for a model that cannot be loaded, both before any page is taken.
+        others go on. `link` says where the markdown links to for a page's n-th picture. Closing the iterator stops the
+        work within one token. Raises InputError for a request that no page could be read with, SetupError for a model
+        that cannot be loaded, both before any page is taken.
         """
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
         size = batch or self.settings.batch or engine.capacity(request.preset, decoding)
         log.debug("Reading %d page(s) together.", size)
-        yield from read_pages(engine, request, pages, decoding, size)
+        yield from read_pages(engine, request, pages, decoding, size, link)
 
 
 def read_pages(
-    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int = 1
+    engine: Engine,
+    request: Request,
+    pages: Iterable[NumberedPage],
+    decoding: Decoding,
+    batch: int = 1,
+    link: Link = picture_name,
 ) -> Generator[PageEvent]:
     """The events of all pages, page after page; see `Reader.read`."""
-    with closing(_read_batches(engine, request, pages, decoding, batch)) as events:
+    with closing(_read_batches(engine, request, pages, decoding, batch, link)) as events:
         yield from in_order(events)
 
 
@@ -98,7 +112,7 @@ def in_order(events: Iterable[Tagged]) -> Iterator[PageEvent]:
 
 
 def _read_batches(
-    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int
+    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int, link: Link
 ) -> Generator[Tagged]:
     """The events of the pages, those of a batch mixed; a batch is taken when the one before is over.
 
@@ -111,16 +125,18 @@ def _read_batches(
             if isinstance(page, InputError):
                 yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
             elif is_blank(page):
-                yield index, _unasked(request, number, FinishReason.BLANK, page.size)
+                yield index, PageStart(number, *page.size)
+                yield index, _unasked(request, number, FinishReason.BLANK, page)
             else:
-                asked[index] = PageReading(request, number, page, decoding)
+                asked[index] = PageReading(request, number, page, decoding, link)
         yield from _read_batch(engine, asked)
 
 
 def _unasked(
-    request: Request, number: int, reason: FinishReason, size: tuple[int, int] = (0, 0), error: str = ""
+    request: Request, number: int, reason: FinishReason, page: Image.Image | None = None, error: str = ""
 ) -> PageResult:
-    return PageResult(number, *size, request.model, "", "", (), reason, error=error)
+    size = page.size if page else (0, 0)
+    return PageResult(number, *size, request.model, "", "", (), reason, error=error, image=page)
 
 
 def _read_batch(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:

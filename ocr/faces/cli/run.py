@@ -2,13 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
-
-from PIL import Image
 
 from ocr.documents.document import Document, NumberedPage, open_document
 from ocr.errors import OCRError, SetupError
@@ -18,6 +16,7 @@ from ocr.faces.cli.sources import Source
 from ocr.faces.exits import explained
 from ocr.faces.problems import in_short
 from ocr.output.folder import Files, Folder
+from ocr.output.markdown import Link, picture_name
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -40,8 +39,8 @@ class Job:
 class Sink(Protocol):
     """Where the events of one document go."""
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
-        """Take in an event; with a PageResult comes the page's image, or None where none is at hand."""
+    def write(self, event: PageEvent) -> None:
+        """Take in an event."""
         ...
 
     def close(self) -> None:
@@ -57,7 +56,7 @@ class TextSink:
         self._last = ""
         self._show(heading)
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+    def write(self, event: PageEvent) -> None:
         self._show(self._writer.write(event))
 
     def close(self) -> None:
@@ -78,7 +77,7 @@ class JsonLinesSink:
     def __init__(self, out: IO[str], document: str) -> None:
         self._out, self._document = out, document
 
-    def write(self, event: PageEvent, image: Image.Image | None) -> None:
+    def write(self, event: PageEvent) -> None:
         if isinstance(event, PageResult):
             line = json.dumps({"document": self._document, **page_json(event)}, ensure_ascii=False)
             print(line, file=self._out, flush=True)
@@ -146,11 +145,12 @@ class Run:
         self._progress.open(len(missing))
         printed = self._printed(source) if self._printed else None
         sinks: list[Sink] = [sink for sink in (printed, files) if sink is not None]
+        link = files.link if files else picture_name
         if not done:
-            self._pages(source, document, sinks)
+            self._pages(source, document, sinks, link)
         elif missing:
             with self._open(content, ",".join(map(str, missing))) as rest:
-                self._pages(source, rest, sinks)
+                self._pages(source, rest, sinks, link)
         for sink in sinks:
             sink.close()
         self.outcome.documents += 1
@@ -158,15 +158,12 @@ class Run:
     def _open(self, content: Path | bytes, pages: str) -> Document:
         return open_document(content, pages, self._reader.settings, self._job.dpi)
 
-    def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink]) -> None:
-        images: dict[int, Image.Image] = {}
-        if self._folder and self._folder.has_pictures:
-            document = _kept(document, images)
-        with closing(self._reader.read(self._job.request, document, self._job.decoding, self._job.batch)) as events:
+    def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink], link: Link) -> None:
+        job = self._job
+        with closing(self._reader.read(job.request, document, job.decoding, job.batch, link)) as events:
             for event in events:
-                image = images.pop(event.page, None) if isinstance(event, PageResult) else None
                 for sink in sinks:
-                    sink.write(event, image)
+                    sink.write(event)
                 if isinstance(event, PageResult):
                     self._count(source, event)
 
@@ -184,14 +181,6 @@ class Run:
     def _failed(self, line: str) -> None:
         self.outcome.failures.append(line)
         self._progress.note(line)
-
-
-def _kept(pages: Iterable[NumberedPage], images: dict[int, Image.Image]) -> Iterator[NumberedPage]:
-    """The pages as they come, each image noted under its number until someone takes it from there."""
-    for number, image in pages:
-        if isinstance(image, Image.Image):
-            images[number] = image
-        yield number, image
 
 
 def _sentence(error: Exception) -> str:

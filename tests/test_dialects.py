@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -9,17 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ocr.answers.layout import ELEMENT_TYPES, GROUNDED_TYPES, MAX_MARK, PARSERS, Elements, held_back, to_page
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
+from ocr.answers.elements import ELEMENT_TYPES, Elements
+from ocr.answers.grounded import GROUNDED_TYPES, MAX_MARK
 from ocr.answers.layout_json import CATEGORIES
+from ocr.answers.text import held_back
 from ocr.types import Element, Text
 
 PAGE = (1998, 999)  # px; one unit of the model's 999 is 2 px across and 1 px down
-EXTENT = (999.0, 999.0)
+SCALE = Scale(extent=(999.0, 999.0), page=PAGE)
 
 
 def parse(text: str, sizes: list[int] | None = None, layout: str = "grounded") -> tuple[list[Element], list[str], str]:
     """The elements, the problems and all the text of an answer that comes in pieces of these sizes."""
-    parser, elements, found, shown = PARSERS[layout](PAGE, EXTENT), Elements(), [], ""
+    parser, elements, found, shown = PARSERS[layout](SCALE), Elements(), [], ""
     for event in itertools.chain(*map(parser.feed, cut(text, sizes or [len(text) or 1])), parser.close()):
         shown += event.text if isinstance(event, Text) else ""
         found += elements.feed(event)
@@ -104,6 +109,36 @@ def test_plain_answers_are_text_and_make_no_elements() -> None:
         ("a<|/det|>b<|/ref|>c", [Element("text", "", None, "abc")], None),
         ("<|det|>[[1, 2, 3, 4]]<|/det|>x", [Element("other", "", (2, 2, 6, 4), "x")], None),
         (
+            "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]\nkept\n" + block("title", "[[5, 6, 7, 8]]", "T"),
+            [Element("text", "text", (2, 2, 6, 4), "kept"), Element("title", "title", (10, 6, 14, 8), "T")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]\n2024 was " + block("title", "[[5, 6, 7, 8]]", "T"),
+            [Element("text", "text", (2, 2, 6, 4), "2024 was"), Element("title", "title", (10, 6, 14, 8), "T")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>text<|/ref|><|det|>[1, 2, 3, 4] kept",
+            [Element("text", "text", (2, 2, 6, 4), "kept")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>text<|/ref|><|det|>kept " + block("title", "[[5, 6, 7, 8]]", "T"),
+            [Element("text", "text", None, "kept"), Element("title", "title", (10, 6, 14, 8), "T")],
+            "A mark without an end",
+        ),
+        (
+            "<|ref|>words read<|/ref|><|det|>[[1, 2, 3, 4]]",
+            [Element("text", "", (2, 2, 6, 4), "words read")],
+            "ends inside a mark",
+        ),
+        (
+            "<|ref|>title<|det|>[[1, 2, 3, 4]]<|/det|>kept",
+            [Element("title", "title", (2, 2, 6, 4), "kept")],
+            "A mark without an end",
+        ),
+        (
             "<|ref|>" + "long " * MAX_MARK,
             [Element("text", "", None, ("long " * MAX_MARK).strip())],
             "A mark without an end",
@@ -119,7 +154,7 @@ def test_what_a_model_gets_wrong_is_reported_and_loses_no_text(
 
 
 def test_boxes_stay_inside_the_page_with_their_corners_in_order() -> None:
-    assert to_page((1200, -5, 400, 500), EXTENT, PAGE) == (800, 0, 1998, 500)
+    assert SCALE.to_page((1200, -5, 400, 500)) == (800, 0, 1998, 500)
 
 
 def test_every_label_has_a_type_of_the_vocabulary() -> None:
@@ -155,6 +190,7 @@ def test_only_what_may_begin_a_mark_is_held_back(text: str, count: int) -> None:
     assert held_back(text, ("<|ref|>", "<|det|>")) == count
 
 
+WORDS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], exclude_characters="<|"), max_size=20)
 PARTS = st.sampled_from(
     [
         "<|ref|>",
@@ -177,6 +213,19 @@ PARTS = st.sampled_from(
 @given(st.lists(PARTS, max_size=25).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_any_text_in_any_cut_gives_the_same_events(text: str, sizes: list[int]) -> None:
     assert parse(text, sizes) == parse(text)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["<|/ref|>", "<|/det|>", ""]), WORDS), max_size=5))
+def test_no_text_is_lost_whichever_marks_have_no_end(wanted: list[tuple[str, str]]) -> None:
+    answer = "".join(block("text", "[[1, 2, 3, 4]]", text).replace(lost, "") for lost, text in wanted)
+    shown = parse(answer)[2]
+    for _, text in wanted:
+        assert text.strip() in shown
+
+
+def test_boxes_that_are_none_are_told_in_full() -> None:
+    words = " ".join(["words"] * 100)
+    assert words in parse(block("text", words, "kept"))[1][0]
 
 
 NUMBERS = st.integers(-2000, 2000) | st.floats(-1e9, 1e9)
@@ -232,9 +281,16 @@ def test_every_element_before_a_cut_comes_out_once_and_in_order(
     assert found == [(label, text.strip()) for label, _, text in wanted[:whole]]
 
 
+@pytest.mark.parametrize("unit", ["[1]  ", "[ ", "]", "1", "<", "<|det|>", "<|ref|>text<|det|>[[1]] "])
+def test_the_time_grows_with_the_text_and_no_faster(unit: str) -> None:
+    started = time.perf_counter()
+    parse("<|ref|>text<|/ref|><|det|>[" + unit * (32_000 // len(unit)) + "x", [3])
+    assert time.perf_counter() - started < 2.0
+
+
 def test_a_long_answer_in_small_pieces_takes_time_in_proportion() -> None:
     """Held-back text is bounded by a mark's length, so no piece is looked at again and again."""
-    parser = PARSERS["grounded"](PAGE, EXTENT)
+    parser = PARSERS["grounded"](SCALE)
     for piece in itertools.repeat("<|ref|>label<", 3000):
         list(parser.feed(piece))
         assert len(parser._pending) + len(parser._label) <= MAX_MARK

@@ -1,0 +1,47 @@
+"""The table of the dialects in which models answer. Model text is data: parsed strictly, never evaluated, and whatever
+it holds, what came whole is kept, what cannot be understood is reported, and nothing raises."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from ocr.answers.boxes import Scale
+from ocr.answers.grounded import Grounded
+from ocr.answers.layout_json import LayoutJson
+from ocr.answers.scene_text import SceneText
+from ocr.types import AnswerEvent, Text
+
+
+class Parser(Protocol):
+    """Turns one page's answer into events: an element opens, the Texts after it are what it says."""
+
+    problems: list[str]  # what could not be understood, one sentence each
+
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
+        """Take in more of the answer; what is certain comes out at once."""
+        ...
+
+    def close(self) -> Iterator[AnswerEvent]:
+        """The answer is over: what was held back comes out as it stands."""
+        ...
+
+
+class PlainText:
+    """An answer that is text and nothing else."""
+
+    def __init__(self, _scale: Scale) -> None:
+        self.problems: list[str] = []
+
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
+        if text:
+            yield Text(text)
+
+    def close(self) -> Iterator[AnswerEvent]:
+        return iter(())
+
+
+PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
+    "plain": PlainText,
+    "grounded": Grounded,
+    "layout_json": LayoutJson,
+    "scene_text": SceneText,
+}
