@@ -107,7 +107,7 @@ class Predictor(BasePredictor):
             request = Request(
                 model=self.reader.resolve(model),
                 task=task_type,
-                reference_text=reference_text,
+                reference=reference_text,
                 resolution=resolution_size,
                 prompt=prompt,
             )

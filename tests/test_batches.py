@@ -269,7 +269,7 @@ def test_a_request_that_no_page_can_be_read_with_is_refused_before_any_is_taken(
 
     for request in (
         Request(model="deepseek-ocr", prompt="Read <image>"),
-        Request(model="deepseek-ocr", task="Locate Object by Reference", reference_text="<|ref|>"),
+        Request(model="deepseek-ocr", task="Locate Object by Reference", reference="<|ref|>"),
     ):
         with pytest.raises(InputError, match="meaning of its own"):
             next(iter(reader.read(request, pages(), DONE)))
@@ -278,7 +278,7 @@ def test_a_request_that_no_page_can_be_read_with_is_refused_before_any_is_taken(
 
 
 def test_a_box_that_is_none_is_refused_before_any_page_is_taken(tiny_dots: NativeEngine[Any]) -> None:
-    asked = Request(model="dots.ocr", task="Read Region", reference_text="1,2,3")
+    asked = Request(model="dots.ocr", task="Read Region", reference="1,2,3")
     with pytest.raises(InputError, match="four numbers"):
         tiny_dots.check(asked.asked, asked.words)
     tiny_dots.check(asked.asked, "1,2,3,4")

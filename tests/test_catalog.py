@@ -43,9 +43,9 @@ def test_the_presets_have_the_sizes_of_the_makers() -> None:
         ({"task": "OCR"}, ["'OCR'", "Free OCR", "Convert to Markdown"]),
         ({"resolution": "Huge"}, ["'Huge'", "Tiny", "Gundam"]),
         ({"task": LOCATE}, ["reference is empty", "what to locate"]),
-        ({"task": LOCATE, "reference_text": "  "}, ["reference is empty"]),
-        ({"reference_text": "title"}, ["reference would have no effect", LOCATE]),
-        ({"prompt": "Read.", "reference_text": "title"}, ["no effect"]),
+        ({"task": LOCATE, "reference": "  "}, ["reference is empty"]),
+        ({"reference": "title"}, ["reference would have no effect", LOCATE]),
+        ({"prompt": "Read.", "reference": "title"}, ["no effect"]),
     ],
 )
 def test_a_wrong_request_says_what_is_allowed(wrong: dict[str, str], words: list[str]) -> None:

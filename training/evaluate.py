@@ -113,7 +113,7 @@ def locating(reader: Reader, pages: Sequence[tuple[Page, Style]]) -> float:
             continue
         words, answer = target
         truth = box_in(answer, page)
-        request = Request(model=MODEL, task=LOCATE, reference_text=words)
+        request = Request(model=MODEL, task=LOCATE, reference=words)
         events = read_pages(reader.engine(MODEL), request, [(1, page.image)], Decoding(max_new_tokens=200))
         (result,) = (event for event in events if isinstance(event, PageResult))
         asked += 1

@@ -15,7 +15,7 @@ class Request:
 
     model: str
     task: str = MARKDOWN
-    reference_text: str = ""
+    reference: str = ""
     resolution: str = DEFAULT_PRESET
     prompt: str = ""
 
@@ -38,9 +38,9 @@ class Request:
 
     def _check_reference(self) -> None:
         wanted = TASKS_WITH_REFERENCE.get(self.task) if not self.prompt.strip() else None
-        if wanted and not self.reference_text.strip():
+        if wanted and not self.reference.strip():
             raise InputError(f"is empty; {self.task!r} needs it: {wanted}.", "reference")
-        if not wanted and self.reference_text.strip():
+        if not wanted and self.reference.strip():
             raise InputError(
                 f"would have no effect here: it is for {choices(map(repr, TASKS_WITH_REFERENCE))}. Leave it empty.",
                 "reference",
@@ -60,4 +60,4 @@ class Request:
     @property
     def words(self) -> str:
         """The user's words that stand for {text} in that prompt."""
-        return (self.prompt if self.prompt.strip() else self.reference_text).strip()
+        return (self.prompt if self.prompt.strip() else self.reference).strip()

@@ -116,7 +116,7 @@ def _job(options: Options, reader: Reader) -> Job:
     request = Request(
         model=reader.resolve(options.model),
         task=options.task,
-        reference_text=options.reference,
+        reference=options.reference,
         resolution=options.resolution,
         prompt=options.prompt,
     )
