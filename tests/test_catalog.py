@@ -5,9 +5,10 @@ import pytest
 from ocr.engines.prompts import fill
 from ocr.errors import InputError
 from ocr.models.catalog import MODELS
-from ocr.models.tasks import LOCATE, TASKS
+from ocr.models.tasks import DEFAULT_PRESET, LOCATE, PRESETS, TASKS
 from ocr.reading.request import Request
 from ocr.types import Decoding, Prompt
+from ocr.weights.table import checkpoints
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,21 @@ def test_a_token_budget_out_of_range_is_refused(tokens: int) -> None:
 
 def test_every_task_belongs_to_a_model() -> None:
     assert set(TASKS) == {task for model in MODELS.values() for task in model.tasks}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_card_and_the_table_of_checkpoints_name_one_licence(model: str) -> None:
+    assert MODELS[model].licence == checkpoints()[model].licence
+    assert MODELS[model].languages
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_s_tasks_and_presets_are_those_that_callers_know(model: str) -> None:
+    card = MODELS[model]
+    assert set(card.tasks) <= set(TASKS)
+    assert DEFAULT_PRESET in card.presets
+    assert set(card.presets) <= set(PRESETS)
+
+
+def test_every_task_is_some_model_s() -> None:
+    assert set(TASKS) == {task for card in MODELS.values() for task in card.tasks}

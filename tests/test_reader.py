@@ -52,9 +52,7 @@ def test_markdown_comes_while_the_model_writes() -> None:
 
 
 def test_locating_shows_what_was_found_and_where() -> None:
-    request = Request(
-        model="deepseek-ocr", task="Locate Object by Reference", reference="total", resolution="Tiny"
-    )
+    request = Request(model="deepseek-ocr", task="Locate Object by Reference", reference="total", resolution="Tiny")
     *_, result = events("<|ref|>total<|/ref|><|det|>[[0, 0, 100, 300], [10, 300, 20, 600]]<|/det|>", request)
     assert isinstance(result, PageResult)
     assert [(element.text, element.bbox) for element in result.elements] == [

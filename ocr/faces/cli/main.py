@@ -175,9 +175,13 @@ def _report(outcome: Outcome, progress: Progress) -> None:
 
 @cli.command()
 def models() -> None:
-    """List the models, and whether their weights are there."""
+    """List the models, their licences and languages, and whether their weights are there."""
     settings = read_settings()
-    _table(("MODEL", "WEIGHTS"), [(model, status(model, settings.checkpoints).summary) for model in MODELS])
+    rows = [
+        (model, card.licence, card.languages, status(model, settings.checkpoints).summary)
+        for model, card in MODELS.items()
+    ]
+    _table(("MODEL", "LICENCE", "LANGUAGES", "WEIGHTS"), rows)
     print(f"\nauto stands for {Reader(settings).resolve(AUTO)}.")
 
 

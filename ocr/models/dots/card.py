@@ -97,7 +97,7 @@ DOTS_OCR = Card(
     presets=_PRESETS,
     end_tokens=("<|endoftext|>", "<|assistant|>", "<|endofassistant|>"),
     repeats_elements=True,
-    licence="MIT with a supplementary agreement",
+    licence="MIT + supplement",
     languages="about 100",
 )
 DOTS_MOCR = replace(DOTS_OCR, tasks=_DOTS_MOCR_TASKS, own_prompt=Prompt("{text}", system=_SYSTEM))
