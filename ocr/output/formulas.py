@@ -120,16 +120,16 @@ class DollarFormulas:
         closing = {r"\(": r"\)", r"\[": r"\]"}.get(sign[0]) or sign[0].replace("begin", "end")
         refused = {r"\(": (r"\(", r"\[", "\n"), r"\[": (r"\[",)}.get(sign[0], (sign[0],))  # what none holds
         for stop in _STOP.finditer(self._pending, self._searched):
-            rest = self._pending[stop.start() : stop.start() + len(closing)]
-            if rest == closing:
+            rest = self._pending[stop.start() : stop.start() + _WINDOW]
+            if rest.startswith(closing):
                 self._take(stop.start() + len(closing))
                 yield Part(_in_dollars(sign[0], self._pending[sign.end() : stop.start()], closing))
                 return
-            if self._pending.startswith(refused, stop.start()):
+            if rest.startswith(refused):
                 yield self._take(sign.end())
                 return
-            if closing.startswith(rest):
-                break
+            if any(end.startswith(rest) for end in (closing, *refused)):
+                break  # more must tell
             self._searched = stop.end()
         if self._is_last or len(self._pending) - self._at > LONGEST:
             yield self._take(sign.end())
