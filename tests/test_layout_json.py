@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from ocr.answers.layout_json import CATEGORIES
 from ocr.types import AnswerEvent, Element, Opened, Text
 from tests.checkpoints_dots import GOLDEN
 from tests.gathered import gather
+from tests.growth import LINEAR, growth
 
 ANSWERS = json.loads((GOLDEN / "layout_answers.json").read_text())
 PAGE = (1000, 1400)
@@ -413,13 +413,11 @@ def test_any_text_at_all_is_taken(text: str, data: st.DataObject) -> None:
     "opening", ["", "[", "[{text: '", '[{"bbox": [1, 2, 3, ', '[{"bbox": [1, 2, 3, 4], "category": "Text", "text": "']
 )
 def test_the_time_grows_with_the_text_and_no_faster(unit: str, opening: str) -> None:
-    def seconds(length: int) -> float:
+    def work(length: int) -> None:
         parser = PARSERS["layout_json"](Scale(extent=PAGE, page=PAGE))
-        started = time.perf_counter()
         for chunk in [opening, *[unit] * (length // len(unit))]:
             for _ in parser.feed(chunk):
                 pass
         list(parser.close())
-        return time.perf_counter() - started
 
-    assert seconds(32_000) < 2.0  # a quadratic parser takes longer; this one a tenth of it on a slow machine
+    assert growth(work, 8_000) < LINEAR
