@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
 from ocr.engines import hardware
-from ocr.engines.hardware import choose_hardware, free_bytes
+from ocr.engines.hardware import Hardware, choose_hardware, free_bytes
 from ocr.errors import SetupError
 from ocr.settings import Settings
 
@@ -69,6 +70,23 @@ def test_what_the_machine_cannot_do_is_refused(
     machine(**pretended)
     with pytest.raises(SetupError, match=words):
         choose_hardware(settings)
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "device", "dtype", "experts"),
+    [
+        ("2.8.0+cu128", "cuda", "float32", "eager"),
+        ("2.8.0+cu128", "cuda", "float16", "eager"),
+        ("2.8.0+cu128", "cuda", "bfloat16", None),
+        ("2.8.0", "cpu", "float32", None),
+        ("2.11.0+cu130", "cuda", "float32", None),
+    ],
+)
+def test_experts_are_computed_by_what_this_torch_has_in_that_dtype(
+    monkeypatch: pytest.MonkeyPatch, torch_version: str, device: str, dtype: str, experts: str | None
+) -> None:
+    monkeypatch.setattr(torch, "__version__", TorchVersion(torch_version))
+    assert Hardware(torch.device(device), getattr(torch, dtype), "sdpa").experts == experts
 
 
 CPU = torch.device("cpu")

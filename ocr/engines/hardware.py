@@ -26,6 +26,15 @@ class Hardware:
     dtype: torch.dtype
     attention: str  # of the language model; what vision runs on is the engine's to say
 
+    @property
+    def experts(self) -> str | None:
+        """How the experts of a mixture are computed; None leaves it to transformers.
+
+        It asks a Hopper GPU for torch's grouped product in any dtype, and torch 2.8 has that in bfloat16 alone.
+        """
+        has_only_bfloat16 = self.device.type == "cuda" and torch.__version__ < "2.9"  # torch compares it as a version
+        return "eager" if has_only_bfloat16 and self.dtype != torch.bfloat16 else None
+
     def __str__(self) -> str:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}"
 
