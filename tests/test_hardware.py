@@ -1,9 +1,7 @@
 """What `auto` picks on which machine; the machines are pretended where this is none of them."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,11 +20,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Pretend a machine: with a GPU of this capability or none, with flash-attn or without."""
 
     def pretend(*, capability: tuple[int, int] | None = None, has_flash: bool = True, bf16: bool = True) -> None:
-        found = importlib.util.find_spec
-        spec = SimpleNamespace() if has_flash else None
         monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "flash_attn" else found(name))
+        monkeypatch.setattr("transformers.utils.is_flash_attn_2_available", lambda: has_flash)
         monkeypatch.setattr(hardware, "_is_bfloat16_faster", lambda: bf16)
 
     return pretend

@@ -1,6 +1,5 @@
 """What this machine can do, and what an engine is therefore built with: device, dtype and attention."""
 
-import importlib.util
 import logging
 import math
 import re
@@ -102,8 +101,10 @@ def _what_flash_lacks(device: torch.device, dtype: torch.dtype) -> str:
         return "it needs a GPU of the Ampere generation or newer"
     if dtype == torch.float32:
         return "it computes in bfloat16 or float16, not float32"
-    if importlib.util.find_spec("flash_attn") is None:
-        return "the package flash-attn is not installed"
+    from transformers.utils import is_flash_attn_2_available  # flash-attn 4 has the same import name
+
+    if not is_flash_attn_2_available():
+        return "the package flash-attn is not installed, or is not version 2"
     return ""
 
 
