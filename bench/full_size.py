@@ -27,6 +27,8 @@ from bench import shapes_deepseek, shapes_dots
 
 NEW_TOKENS = 33
 
+Values = Callable[[int, tuple[int, ...]], bytes]  # a seed and a shape to a tensor in bf16, as its bytes
+
 
 @dataclass(frozen=True)
 class FullSize:
@@ -54,8 +56,8 @@ MODELS: Mapping[str, FullSize] = {
 }
 
 
-def write_checkpoint(folder: Path, model: FullSize) -> None:
-    """A random bf16 checkpoint, one tensor of it in memory at a time."""
+def write_checkpoint(folder: Path, model: FullSize, values: Values | None = None) -> None:
+    """A random bf16 checkpoint, one tensor of it in memory at a time; `values` makes them in place of the processor."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = model.shapes()
     header, end = {}, 0
@@ -66,7 +68,7 @@ def write_checkpoint(folder: Path, model: FullSize) -> None:
     with (folder / "model.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", len(head)) + head)
         for index, shape in enumerate(tensors.values()):
-            file.write(_random_bf16(index, shape))
+            file.write((values or _random_bf16)(index, shape))
     model.tokenizer().save(str(folder / "tokenizer.json"))
     for name, content in model.files.items():
         (folder / name).write_text(json.dumps(content))

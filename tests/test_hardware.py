@@ -1,15 +1,14 @@
 """What `auto` picks on which machine; the machines are pretended where this is none of them."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
 from ocr.engines import hardware
-from ocr.engines.hardware import choose_hardware, free_bytes
+from ocr.engines.hardware import Hardware, choose_hardware, free_bytes
 from ocr.errors import SetupError
 from ocr.settings import Settings
 
@@ -21,11 +20,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Pretend a machine: with a GPU of this capability or none, with flash-attn or without."""
 
     def pretend(*, capability: tuple[int, int] | None = None, has_flash: bool = True, bf16: bool = True) -> None:
-        found = importlib.util.find_spec
-        spec = SimpleNamespace() if has_flash else None
         monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec if name == "flash_attn" else found(name))
+        monkeypatch.setattr("transformers.utils.is_flash_attn_2_available", lambda: has_flash)
         monkeypatch.setattr(hardware, "_is_bfloat16_faster", lambda: bf16)
 
     return pretend
@@ -69,6 +66,23 @@ def test_what_the_machine_cannot_do_is_refused(
     machine(**pretended)
     with pytest.raises(SetupError, match=words):
         choose_hardware(settings)
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "device", "dtype", "experts"),
+    [
+        ("2.8.0+cu128", "cuda", "float32", "eager"),
+        ("2.8.0+cu128", "cuda", "float16", "eager"),
+        ("2.8.0+cu128", "cuda", "bfloat16", None),
+        ("2.8.0", "cpu", "float32", None),
+        ("2.11.0+cu130", "cuda", "float32", None),
+    ],
+)
+def test_experts_are_computed_by_what_this_torch_has_in_that_dtype(
+    monkeypatch: pytest.MonkeyPatch, torch_version: str, device: str, dtype: str, experts: str | None
+) -> None:
+    monkeypatch.setattr(torch, "__version__", TorchVersion(torch_version))
+    assert Hardware(torch.device(device), getattr(torch, dtype), "sdpa").experts == experts
 
 
 CPU = torch.device("cpu")

@@ -1,6 +1,5 @@
 """What this machine can do, and what an engine is therefore built with: device, dtype and attention."""
 
-import importlib.util
 import logging
 import math
 import re
@@ -25,6 +24,15 @@ class Hardware:
     device: torch.device
     dtype: torch.dtype
     attention: str  # of the language model; what vision runs on is the engine's to say
+
+    @property
+    def experts(self) -> str | None:
+        """How the experts of a mixture are computed; None leaves it to transformers.
+
+        It asks a Hopper GPU for torch's grouped product in any dtype, and torch 2.8 has that in bfloat16 alone.
+        """
+        has_only_bfloat16 = self.device.type == "cuda" and torch.__version__ < "2.9"  # torch compares it as a version
+        return "eager" if has_only_bfloat16 and self.dtype != torch.bfloat16 else None
 
     def __str__(self) -> str:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}"
@@ -93,8 +101,10 @@ def _what_flash_lacks(device: torch.device, dtype: torch.dtype) -> str:
         return "it needs a GPU of the Ampere generation or newer"
     if dtype == torch.float32:
         return "it computes in bfloat16 or float16, not float32"
-    if importlib.util.find_spec("flash_attn") is None:
-        return "the package flash-attn is not installed"
+    from transformers.utils import is_flash_attn_2_available  # flash-attn 4 has the same import name
+
+    if not is_flash_attn_2_available():
+        return "the package flash-attn is not installed, or is not version 2"
     return ""
 
 

@@ -35,6 +35,7 @@ def load_model(
                 state_dict=dict(_tensors(folder)),
                 dtype=hardware.dtype,
                 attn_implementation=dict(attention) if isinstance(attention, Mapping) else attention,
+                experts_implementation=hardware.experts,
                 ignore_mismatched_sizes=True,  # they are errors below, with their names
                 output_loading_info=True,
             )
