@@ -9,7 +9,7 @@ LEAST = 0.002  # seconds; less is the clock's noise
 
 
 def growth(work: Callable[[int], object], length: int) -> float:
-    """How many times longer `work(length)` takes than for an input `TIMES` shorter, the best of three in processor time."""
+    """How many times longer `work(length)` takes than for an input `TIMES` shorter, in processor time at best."""
     shorter, longer = (min(_seconds(work, size) for _ in range(3)) for size in (length // TIMES, length))
     return max(longer, LEAST) / max(shorter, LEAST)
 

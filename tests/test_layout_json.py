@@ -420,4 +420,4 @@ def test_the_time_grows_with_the_text_and_no_faster(unit: str, opening: str) -> 
                 pass
         list(parser.close())
 
-    assert growth(work, 8_000) < LINEAR
+    assert growth(work, 4_000) < LINEAR

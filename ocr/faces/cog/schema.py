@@ -7,6 +7,7 @@ Without it Cog's server validates nothing and refuses to stream. The form is tha
 import ast
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ def write_schema(project: Path) -> Path:
     path = project / SCHEMA_PATH
     path.parent.mkdir(exist_ok=True)
     document = openapi((project / "predict.py").read_text(encoding="utf-8"))
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        file.write(json.dumps(document, indent=2) + "\n")
+    Path(file.name).replace(path)  # whole at any moment: another server may be reading it
     return path
 
 
