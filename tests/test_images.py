@@ -255,6 +255,22 @@ def test_large_letters_are_not_blank() -> None:
         assert not is_blank(printed(sheet(MIDDLE), "OH", (0.1, 0.3), font_px, ink=0))
 
 
+@pytest.mark.parametrize(
+    ("ground", "ink"),
+    [((0, 128, 128), (255, 24, 0)), ((200, 120, 120), (120, 161, 120)), ((90, 90, 250), (138, 90, 117))],
+    ids=["red on teal", "green on pink", "brown on blue"],
+)
+def test_print_that_is_as_light_as_its_ground_is_not_blank(
+    ground: tuple[int, int, int], ink: tuple[int, int, int]
+) -> None:
+    page, print_ = Image.new("RGB", MIDDLE, ground), Image.new("L", MIDDLE)
+    ImageDraw.Draw(print_).text((200, 300), "TOTAL 81.35", font=ImageFont.load_default(20), fill=255)
+    page.paste(Image.new("RGB", MIDDLE, ink), mask=print_.point(lambda level: 255 * (level > 127)))
+    assert np.ptp(np.asarray(page.convert("L"))) <= 8  # almost nothing is left in grey
+    assert not is_blank(page)
+    assert is_blank(Image.new("RGB", MIDDLE, ground))
+
+
 @pytest.mark.parametrize("ink", [0, 200])
 def test_a_page_full_of_print_is_not_blank(ink: int) -> None:
     """Its print must not pass for noise."""
