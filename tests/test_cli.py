@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ocr.documents.document import Document
+from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.output.drawing import annotate
 from ocr.reading.reader import Reader
@@ -92,11 +93,11 @@ def test_pixels_are_held_no_longer_than_their_page_is_read(
     held: list[int] = []
     draw = Document._page
 
-    def noted(document: Document, number: int) -> Image.Image | InputError:
-        image = draw(document, number)
-        assert isinstance(image, Image.Image)
-        drawn.append(weakref.ref(image))
-        return image
+    def noted(document: Document, number: int) -> DrawnPage | InputError:
+        page = draw(document, number)
+        assert isinstance(page, DrawnPage)
+        drawn.append(weakref.ref(page.image))
+        return page
 
     def annotated(image: Image.Image, elements: Sequence[Element]) -> Image.Image:
         held.append(sum(reference() is not None for reference in drawn))

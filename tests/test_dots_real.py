@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocr.answers.layout import PARSERS
-from ocr.documents.images import decode, open_image
+from ocr.documents.images import read_image
 from ocr.models.catalog import RESOLUTIONS
 from ocr.models.dots import engine as dots
 from ocr.reading.request import Request
@@ -45,7 +45,7 @@ def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, sha
     if not folder.is_dir():
         pytest.skip(f"{real_weights} has no folder dots.ocr")
     with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
-        image = decode(open_image(file), max_pixels=10**8)
+        image = read_image(file, max_pixels=10**8).image
     request = Request(model="dots.ocr")
     page = PageInput(image, request.asked, request.words, RESOLUTIONS[request.resolution])
     prepared, *pieces = dots.load(folder, Settings()).read([page], Decoding(max_new_tokens=8192))

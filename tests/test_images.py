@@ -1,6 +1,5 @@
 """Bytes to pages, pages to pixels: equal to the reference to the last bit, and clear about what cannot be read."""
 
-import io
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +9,15 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ocr.documents.blank import is_blank
-from ocr.documents.images import decode, open_image, to_rgb
+from ocr.documents.decoding import to_rgb
+from ocr.documents.document import open_document
+from ocr.documents.images import read_image
+from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.models.catalog import RESOLUTIONS
 from ocr.models.deepseek.engine import image_token_count, normalise
 from ocr.models.deepseek.views import square_views, tile_grid
+from ocr.settings import Settings
 from tests.checkpoints import GOLDEN
 from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
 
@@ -28,7 +31,10 @@ def crc(pixels: np.ndarray) -> int:
 
 
 def read(data: bytes) -> Image.Image:
-    return decode(open_image(io.BytesIO(data)), max_pixels=200_000_000)
+    ((_, page),) = open_document(data, "1", Settings())
+    assert isinstance(page, DrawnPage)
+    assert page.problems == ()
+    return page.image
 
 
 @pytest.mark.parametrize("name", GOLDEN_SIZES)
@@ -291,4 +297,4 @@ def test_the_blank_test_leaves_the_page_as_it_is() -> None:
 def test_real_pages_and_pictures_are_not_blank(shared: Path) -> None:
     for path in sorted((shared / "images").glob("*.[pj]*g")):
         with path.open("rb") as file:
-            assert not is_blank(decode(open_image(file), max_pixels=10**8)), path.name
+            assert not read_image(file, max_pixels=10**8).is_blank, path.name

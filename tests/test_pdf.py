@@ -12,6 +12,7 @@ from pypdf import PdfWriter
 
 from ocr.documents import pdf as module
 from ocr.documents.document import open_document
+from ocr.documents.page import DrawnPage
 from ocr.errors import InputError, SetupError
 from ocr.settings import Settings
 from tests.pdfs import CATALOG, RED, page_of, pdf, pdf_of, stream, tree, two_pages
@@ -25,11 +26,12 @@ def seen(data: bytes, selection: str = "", settings: Settings = SETTINGS) -> lis
     return [_seen(image) for _, image in open_document(data, selection, settings)]
 
 
-def _seen(image: Image.Image | InputError) -> str:
-    if isinstance(image, InputError):
-        assert "\n" not in str(image)
-        return str(image)
-    return {(255, 0, 0): PAINTED, (255, 255, 255): "white"}[image.getpixel((image.width // 2, image.height // 2))]
+def _seen(page: DrawnPage | InputError) -> str:
+    if isinstance(page, InputError):
+        assert "\n" not in str(page)
+        return str(page)
+    width, height = page.image.size
+    return {(255, 0, 0): PAINTED, (255, 255, 255): "white"}[page.image.getpixel((width // 2, height // 2))]
 
 
 def refused(data: bytes, settings: Settings = SETTINGS) -> str:
@@ -106,7 +108,7 @@ def test_a_page_of_a_size_that_cannot_be_read_does_not_stop_the_others(side: int
 def test_the_advised_dpi_is_the_highest_that_fits() -> None:
     data, settings = two_pages(page_of(5, box=b"0 0 720 360")), Settings(max_pixels=500_000)
     assert "Set dpi to 100 or less" in seen(data, settings=settings)[0]
-    sizes = [image.size for _, image in open_document(data, "1", settings, 100) if isinstance(image, Image.Image)]
+    sizes = [page.image.size for _, page in open_document(data, "1", settings, 100) if isinstance(page, DrawnPage)]
     assert sizes == [(1000, 500)]
     assert isinstance(next(iter(open_document(data, "1", settings, 101)))[1], InputError)
 

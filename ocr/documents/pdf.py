@@ -11,7 +11,8 @@ from typing import IO, Any
 
 from PIL import Image
 
-from ocr.documents.images import check_size
+from ocr.documents.decoding import check_size
+from ocr.documents.page import DrawnPage
 from ocr.errors import InputError, SetupError
 
 MARK, MARK_WITHIN = b"%PDF-", 1024  # bytes from the start, as readers of damaged files allow
@@ -49,8 +50,8 @@ class Pdf:
         self.count = 0
         self._open()
 
-    def draw(self, number: int) -> Image.Image:
-        """A page, from 1, in mode RGB. Raises InputError for one that is damaged or exceeds a limit."""
+    def draw(self, number: int) -> DrawnPage:
+        """A page, from 1. Raises InputError for one that is damaged or exceeds a limit."""
         width, height = self._ask("size", number)[0]["size"]
         what, advice = f"Page {number} at {self._dpi} dpi", self._advice(width, height)
         check_size((width, height), self._max_pixels, what, advice)
@@ -58,7 +59,7 @@ class Pdf:
         self._drawn += 1
         if self._drawn % PAGES == 0:
             self.close()
-        return Image.frombytes("RGB", answer["size"], pixels, "raw", "BGR")
+        return DrawnPage(Image.frombytes("RGB", answer["size"], pixels, "raw", "BGR"))
 
     def close(self) -> None:
         """End the process; the file is its opener's to close."""

@@ -86,12 +86,16 @@ class Attempt:
 class PageReading:
     """One page from its first attempt to its result."""
 
-    def __init__(self, request: Request, number: int, image: Image.Image, decoding: Decoding) -> None:
+    def __init__(
+        self, request: Request, number: int, image: Image.Image, decoding: Decoding, problems: Sequence[str] = ()
+    ) -> None:
+        """Begins nothing yet. `problems` are those of the image, which stand before those of the answer."""
         self.number = number
         self.input = PageInput(image, request.asked, request.words, request.view)
         self.is_over = False  # whether its PageResult has come
         self._request = request
         self._decoding = decoding
+        self._problems = problems
         self._attempts: list[Attempt] = []
         self._rung = 0  # how many of the ladder's rungs it has climbed
         self._retries = 0
@@ -176,7 +180,7 @@ class PageReading:
             image_tokens=sum(attempt.image_tokens for attempt in self._attempts),
             time_to_first_token=self._first_token,
             seconds=sum(attempt.seconds for attempt in self._attempts),
-            problems=tuple(best.answer.problems),
+            problems=(*self._problems, *best.answer.problems),
             retries=self._retries,
             error=last.error if best.finish is FinishReason.ERROR else "",
         )

@@ -5,12 +5,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from PIL import Image
+
 import weights
-from ocr.documents.blank import is_blank
-from ocr.documents.document import NumberedPage
+from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.reading.attempts import PageReading
@@ -117,10 +119,13 @@ def _read_batches(
             if isinstance(page, InputError):
                 log.warning("Page %d cannot be read: %s", number, page)
                 yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
-            elif is_blank(page):
-                yield index, _unasked(request, number, FinishReason.BLANK, page.size)
+                continue
+            drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
+            if drawn.is_blank:
+                result = _unasked(request, number, FinishReason.BLANK, drawn.image.size)
+                yield index, replace(result, problems=drawn.problems)
             else:
-                asked[index] = PageReading(request, number, page, decoding)
+                asked[index] = PageReading(request, number, drawn.image, decoding, drawn.problems)
         yield from _read_batch(engine, asked)
 
 

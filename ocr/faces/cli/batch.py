@@ -10,7 +10,8 @@ from typing import IO, Protocol
 
 from PIL import Image
 
-from ocr.documents.document import Document, NumberedPage, open_document
+from ocr.documents.document import Document, open_document
+from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import OCRError, SetupError
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
@@ -182,10 +183,10 @@ class Batch:
 
 def _kept(pages: Iterable[NumberedPage], images: dict[int, Image.Image]) -> Iterator[NumberedPage]:
     """The pages as they come, each image noted under its number until someone takes it from there."""
-    for number, image in pages:
-        if isinstance(image, Image.Image):
-            images[number] = image
-        yield number, image
+    for number, page in pages:
+        if isinstance(page, DrawnPage):
+            images[number] = page.image
+        yield number, page
 
 
 def _sentence(error: Exception) -> str:
