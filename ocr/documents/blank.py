@@ -42,7 +42,8 @@ def is_blank(page: Image.Image) -> bool:
     where it is blurred, noise in a JPEG of low quality, halftones, show-through. Print 55 levels from its ground (grey
     200 on white) is seen at every size, among noise of a deviation of 5 too; small print of half that may be missed.
     """
-    small = page.reduce(max(1, max(page.size) // LARGEST))
+    factor = max(page.size) // LARGEST
+    small = page.reduce(factor) if factor > 1 else page
     if not _is_even(small.convert("L")):
         return False
     red, green, blue = small.split()

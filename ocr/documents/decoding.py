@@ -40,15 +40,13 @@ def decoding(what: str) -> Iterator[None]:
         raise InputError(f"{what} is damaged or incomplete and cannot be decoded: {reason}.{again}") from error
 
 
-def check_size(
-    size: tuple[int, int], max_pixels: int, what: str = "The image", advice: str = "Send a smaller one"
-) -> None:
+def check_size(size: tuple[int, int], max_pixels: int, what: str = "The image") -> None:
     """Raise InputError for a page of this width and height in pixels that is too large or too small to be read."""
     width, height = size
     if width * height > max_pixels:
         raise InputError(
             f"{what} has {width} x {height} = {width * height:,} pixels; at most {max_pixels:,} are read. "
-            f"{advice}, or raise OCR_MAX_PIXELS on the server."
+            "Send a smaller one, or raise OCR_MAX_PIXELS on the server."
         )
     if min(size) < MIN_SIDE:
         raise InputError(f"{what} has {width} x {height} pixels; each side needs at least {MIN_SIDE} to hold a letter.")
@@ -74,10 +72,10 @@ FULL = {"I;16": 65535, "I": 65535, "F": 1}
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any PIL image in mode RGB: transparency on white, 16 bits and floats a channel scaled down to 8."""
+    """Any PIL image with its pixels loaded in mode RGB: transparency on white, 16 bits and floats scaled down to 8."""
     if full := next((white for mode, white in FULL.items() if image.mode.startswith(mode)), 0):
         return Samples(np.asarray(image)[..., None], "L", 0, full).to_rgb()
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return on_white(image.convert("RGB"), image.getchannel("A"))
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -102,6 +102,7 @@ def _without_end(stream: IO[bytes], format_: str) -> Image.Image | None:
     stream.seek(0)
     data = stream.read().rstrip(END_MARK[:1])
     whole = Image.open(io.BytesIO(data + END_MARK), formats=[format_])
+    whole.load()
     if format_ == "JPEG":  # the decoder of the other lets nothing be missing
         other = Image.open(io.BytesIO(data + NO_DATA + END_MARK), formats=[format_])
         return None if ImageChops.difference(whole, other).getbbox(alpha_only=False) else whole

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import weights
-from ocr.errors import SetupError
+from ocr.documents import fonts
+from ocr.errors import SetupError, choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
@@ -44,6 +45,7 @@ def examine() -> Iterator[Finding]:
     yield Finding(State.OK, "settings", "; ".join(_changed(settings)) or "all as they are by default")
     yield from _torch(settings)
     yield from _weights(settings, reader)
+    yield from _fonts()
     yield from _optional()
 
 
@@ -95,6 +97,15 @@ def weights_of(model: str, settings: Settings) -> tuple[str, str]:
     if faults := weights.problems(folder):
         return "broken", f"not whole: {faults[0]}; `python weights.py fetch {model}` mends them"
     return "ready", f"ready in {folder}"
+
+
+def _fonts() -> Iterator[Finding]:
+    """Whether the letters of PDFs that do not embed their fonts can be drawn."""
+    if missing := fonts.missing_scripts():
+        says = f"no installed font has {choices(missing)}: PDFs that do not embed their fonts lose such letters"
+        yield Finding(State.NOTE, "fonts", f"{says}; apt-get install {fonts.PACKAGES}")
+    else:
+        yield Finding(State.OK, "fonts", f"of {choices(fonts.SCRIPTS)}, for PDFs that do not embed theirs")
 
 
 # What reading can do without, whether it is there, and what it is for.
