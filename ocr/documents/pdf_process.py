@@ -146,12 +146,13 @@ class Drawing:
             return {"fonts": fonts_of_text(page)}, b""
 
     def _letters(self, index: int) -> dict[str, set[int]]:
+        """What `foreign_letters` finds on a page; nothing on one whose text cannot be looked at, but may be drawn."""
         asked = self._stand_ins.asked
-        with self._probed(index) as page:
+        with contextlib.suppress(pdfium.PdfiumError), self._probed(index) as page:
             has_seen_fonts_alone = self._stand_ins.asked == asked
-            if is_western(page, has_seen_fonts_alone=has_seen_fonts_alone) and not self._stand_ins.has_pictures:
-                return {}
-            return foreign_letters(page)
+            if self._stand_ins.has_pictures or not is_western(page, has_seen_fonts_alone=has_seen_fonts_alone):
+                return foreign_letters(page)
+        return {}
 
     def _probed(self, index: int) -> contextlib.AbstractContextManager[pdfium.PdfPage]:
         self._probe = self._probe or self._open()

@@ -38,11 +38,14 @@ class Samples:
 
     def _eight_bits(self, count: int) -> NDArray[np.uint8]:
         """The first `count` samples of each pixel as levels from 0 to 255."""
-        height, width = self.values.shape[:2]
-        levels = np.empty((height, width, count), np.uint8)
-        for top in range(0, height, ROWS):
-            rows = slice(top, top + ROWS)
-            levels[rows] = self._scaled(self.values[rows, :, :count])
+        values = self.values[..., :count]
+        if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:  # looked up, which takes less than computing each
+            least, most = np.iinfo(values.dtype).min, np.iinfo(values.dtype).max
+            levels = self._scaled(np.arange(least, most + 1)).astype(np.uint8)[values.astype(np.int32) - least]
+        else:
+            levels = np.empty(values.shape, np.uint8)
+            for top in range(0, len(values), ROWS):
+                levels[top : top + ROWS] = self._scaled(values[top : top + ROWS])
         if self.is_inverted:
             levels[..., 0] = 255 - levels[..., 0]
         return levels
