@@ -44,16 +44,16 @@ def is_blank(page: Image.Image) -> bool:
     """
     factor = max(page.size) // LARGEST
     small = page.reduce(factor) if factor > 1 else page
-    if not _is_even(small.convert("L")):
+    if not _is_even(np.asarray(small.convert("L"))):
         return False
-    red, green, blue = small.split()
-    is_grey = red.tobytes() == green.tobytes() == blue.tobytes()
-    return is_grey or all(_is_even(band) for band in (red, green, blue))
+    red, green, blue = map(np.asarray, small.split())
+    is_grey = np.array_equal(red, green) and np.array_equal(green, blue)
+    return is_grey or all(_is_even(levels) for levels in (red, green, blue))
 
 
-def _is_even(band: Image.Image) -> bool:
-    """Whether nothing stands out from the sheet and its noise in one band of a page, mode L."""
-    levels = _sheet(np.asarray(band))
+def _is_even(levels: Levels) -> bool:
+    """Whether nothing stands out from the sheet and its noise in the levels of a page, or in one of its colors."""
+    levels = _sheet(levels)
     ground = _ground(levels)
     if _ink(levels, ground) > INK:
         return False
