@@ -19,8 +19,8 @@ import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image, ImageDraw
 
-from ocr.documents.blank import is_blank
 from ocr.documents.document import open_document
+from ocr.documents.page import DrawnPage
 from ocr.settings import Settings
 
 PAGES = (10, 100, 1000)
@@ -65,7 +65,7 @@ def go_through(path: Path, _pages: int) -> dict[str, float]:
     pages, draws = 0, 0.0
     with open_document(path, "", Settings()) as document:
         for _, page in document:
-            pages += isinstance(page, Image.Image) and not is_blank(page)
+            pages += isinstance(page, DrawnPage) and not page.is_blank
             draws = max([draws, *map(peak, children.read_text().split())])
     return {"pages": pages, "reads": peak("self"), "draws": draws}
 

@@ -47,3 +47,54 @@ def tree(kids: bytes, count: int) -> bytes:
 def two_pages(first: bytes, *objects: bytes) -> bytes:
     """A PDF whose first page is this object and whose second is red; `objects` follow as numbers 6 and on."""
     return pdf_of(CATALOG, tree(b"3 0 R 4 0 R", 2), first, page_of(5), stream(RED), *objects)
+
+
+ARIAL = b"/Type/FontDescriptor/FontName/%s/Flags 32/FontBBox[-100 -200 1000 900]/ItalicAngle 0/Ascent 891/Descent -216"
+
+
+def named_letters(font: bytes, *letters: str) -> bytes:
+    """A PDF of one line in a font that is not embedded, its letters named as PostScript does: `afii10017`, `Alpha`."""
+    names = b"/".join(name.encode() for name in letters)
+    encoding = b"<</Type/Encoding/BaseEncoding/WinAnsiEncoding/Differences[65/%s]>>" % names
+    widths = b"/FirstChar 65/LastChar %d/Widths[%s]" % (64 + len(letters), b"600 " * len(letters))
+    return _line(
+        b"(%s)" % bytes(range(65, 65 + len(letters))),
+        b"<</Type/Font/Subtype/TrueType/BaseFont/%s%s/FontDescriptor 6 0 R/Encoding%s>>" % (font, widths, encoding),
+        b"<<%s/CapHeight 700/StemV 80>>" % ARIAL % font,
+    )
+
+
+def numbered_letters(font: bytes, letters: str, *, are_known: bool = True) -> bytes:
+    """A PDF of one line in a font that is not embedded, its letters numbers in it; a table may say which they are."""
+    codes = [b"%04x" % number for number in range(36, 36 + len(letters))]
+    table = b"".join(b"<%s> <%04x>\n" % (code, ord(letter)) for code, letter in zip(codes, letters, strict=True))
+    cmap = (
+        b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /x def /CMapType 2 def "
+        b"1 begincodespacerange <0000> <FFFF> endcodespacerange %d beginbfchar\n%sendbfchar endcmap end end"
+    )
+    return _line(
+        b"<%s>" % b"".join(codes),
+        b"<</Type/Font/Subtype/Type0/BaseFont/%s/Encoding/Identity-H/DescendantFonts[7 0 R]%s>>"
+        % (font, b"/ToUnicode 8 0 R" if are_known else b""),
+        b"<<%s/CapHeight 700/StemV 80>>" % ARIAL % font,
+        b"<</Type/Font/Subtype/CIDFontType2/BaseFont/%s/FontDescriptor 6 0 R/DW 1000"
+        b"/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>>>" % font,
+        stream(cmap % (len(letters), table)),
+    )
+
+
+def coded_letters(font: bytes, codes: bytes, encoding: bytes, ordering: bytes) -> bytes:
+    """A PDF of one line in a font that is not embedded, its letters in one of PDF's own encodings."""
+    return _line(
+        b"<%s>" % codes.hex().encode(),
+        b"<</Type/Font/Subtype/Type0/BaseFont/%s/Encoding/%s/DescendantFonts[7 0 R]>>" % (font, encoding),
+        b"<<%s/CapHeight 700/StemV 80>>" % ARIAL % font,
+        b"<</Type/Font/Subtype/CIDFontType0/BaseFont/%s/CIDSystemInfo<</Registry(Adobe)/Ordering(%s)/Supplement 2>>"
+        b"/FontDescriptor 6 0 R/DW 1000>>" % (font, ordering),
+    )
+
+
+def _line(text: bytes, *font: bytes) -> bytes:
+    """A page with a text of 36 points in the font of objects 5 and on."""
+    page = page_of(4, b"/Resources<</Font<</F1 5 0 R>>>>", box=b"0 0 400 100")
+    return pdf_of(CATALOG, tree(b"3 0 R", 1), page, stream(b"BT /F1 36 Tf 20 40 Td %s Tj ET" % text), *font)

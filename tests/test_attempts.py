@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ocr.decoding.rules import MAX_PERIOD, NgramBan
+from ocr.documents.page import DrawnPage
 from ocr.engines.native import NativeEngine
 from ocr.errors import ModelError
 from ocr.models.catalog import MODELS
@@ -129,7 +130,7 @@ def received(reading: PageReading, text: str, finish: FinishReason, seconds: flo
 
 
 def test_the_deadline_covers_all_attempts() -> None:
-    reading = PageReading(REQUEST, 1, page(), Decoding(deadline_s=10))
+    reading = PageReading(REQUEST, 1, DrawnPage(page()), Decoding(deadline_s=10))
     assert reading.decoding().deadline_s == 10
     received(reading, "once", REPETITION, seconds=4)
     assert reading.decoding().deadline_s == 6

@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.engines.native import NativeEngine
 from ocr.errors import InputError, SetupError
 from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
 from ocr.models.dots.card import DOTS_OCR
-from ocr.reading.reader import NumberedPage, Reader, in_order, read_pages
+from ocr.reading.reader import Reader, in_order, read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, PageEvent, PageInput, PageResult, Raw, Retry
@@ -144,6 +145,12 @@ def test_a_blank_page_is_blank_and_no_model_is_asked() -> None:
     assert (blank.width, blank.height, blank.completion_tokens) == (300, 200, 0)
     assert two.text == "two"
     assert engine.network.model.rows[0] == 1
+
+
+def test_a_page_with_problems_is_read_even_if_it_looks_blank() -> None:
+    pages: list[NumberedPage] = [(1, DrawnPage(Image.new("RGB", (300, 200), "white"), ("It is drawn at 18 dpi.",)))]
+    (one,) = results(read_pages(scripted("one"), REQUEST, pages, DONE, 1))
+    assert (one.text, one.finish_reason, one.problems) == ("one", FinishReason.STOP, ("It is drawn at 18 dpi.",))
 
 
 def test_a_page_the_model_cannot_be_given_fails_alone(tiny_dots: NativeEngine[Any]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ocr.documents.document import Document
+from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.output.drawing import annotate
 from ocr.reading.reader import Reader
@@ -93,11 +94,11 @@ def test_pixels_are_held_no_longer_than_their_page_is_read(
     held: list[int] = []
     draw = Document._page
 
-    def noted(document: Document, number: int) -> Image.Image | InputError:
-        image = draw(document, number)
-        assert isinstance(image, Image.Image)
-        drawn.append(weakref.ref(image))
-        return image
+    def noted(document: Document, number: int) -> DrawnPage | InputError:
+        page = draw(document, number)
+        assert isinstance(page, DrawnPage)
+        drawn.append(weakref.ref(page.image))
+        return page
 
     def annotated(image: Image.Image, elements: Sequence[Element]) -> Image.Image:
         held.append(sum(reference() is not None for reference in drawn))
@@ -206,9 +207,9 @@ def test_one_unreadable_page_does_not_stop_the_others(
 ) -> None:
     answers("some text")
     monkeypatch.setenv("OCR_MAX_PIXELS", "30000")
-    write("a.pdf", page(), page(800, 600), page())
-    assert run("read", "a.pdf", "-o", "out", "--dpi", "72", "--format", "md,json,annotated") == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("  a.pdf, page 2: Page 2 at 72 dpi has 800 x 600")
+    page().save("a.tif", save_all=True, append_images=[page(800, 600), page()])
+    assert run("read", "a.tif", "-o", "out", "--format", "md,json,annotated") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("  a.tif, page 2: Page 2 has 800 x 600")
     assert files() == ["a.annotated/page-1.png", "a.annotated/page-3.png", "a.json", "a.md"]
     assert "some text\n\n<--- Page Split --->\n\n<!-- Page 2 could not be read: " in Path("out/a.md").read_text()
     reasons = [entry["finish_reason"] for entry in json.loads(Path("out/a.json").read_text())["pages"]]

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from pypdf import PdfWriter
 
-from ocr.documents import document as documents
-from ocr.documents.document import NumberedPage, open_document, select_pages
+from ocr.documents import tiff
+from ocr.documents.document import open_document, select_pages
+from ocr.documents.page import DrawnPage
 from ocr.documents.pdf import Pdf
 from ocr.errors import InputError
 from ocr.settings import Settings
@@ -20,21 +22,25 @@ from tests.pdfs import pdf
 from tests.pictures import encoded, page
 
 SETTINGS = Settings()
+Page = tuple[int, DrawnPage | InputError]
 RED, GREEN, BLUE = (Image.new("RGB", (144, 72), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
 
-def pages_of(
-    data: bytes | Path, selection: str = "", settings: Settings = SETTINGS, dpi: int = 200
-) -> list[NumberedPage]:
+def pages_of(data: bytes | Path, selection: str = "", settings: Settings = SETTINGS, dpi: int = 200) -> list[Page]:
     return list(open_document(data, selection, settings, dpi))
 
 
-def seen(pages: list[NumberedPage]) -> list[tuple[int, int | str]]:
+def seen(pages: list[Page]) -> list[tuple[int, int | str]]:
     """Each page's number, and its strongest colour in the middle (0, 1, 2 for red, green, blue) or its error."""
     return [
-        (number, str(image) if isinstance(image, InputError) else int(np.argmax(np.asarray(image).mean((0, 1)))))
-        for number, image in pages
+        (number, str(page) if isinstance(page, InputError) else int(np.argmax(np.asarray(page.image).mean((0, 1)))))
+        for number, page in pages
     ]
+
+
+def sizes(pages: list[Page]) -> list[tuple[int, tuple[int, int]]]:
+    """Each page that could be drawn: its number, and its width and height."""
+    return [(number, page.image.size) for number, page in pages if isinstance(page, DrawnPage)]
 
 
 def frames(format_: str = "TIFF", **options: str) -> bytes:
@@ -51,22 +57,21 @@ def test_a_file_and_its_content_give_the_same_pages(make: type[Path], tmp_path: 
 
 
 def test_an_image_is_one_page() -> None:
-    ((number, image),) = pages_of(encoded(page()), "1")
-    assert isinstance(image, Image.Image)
-    assert (number, image.size, image.mode) == (1, (200, 120), "RGB")
+    ((number, drawn),) = pages_of(encoded(page()), "1")
+    assert isinstance(drawn, DrawnPage)
+    assert drawn.problems == ()
+    assert (number, drawn.image.size, drawn.image.mode) == (1, (200, 120), "RGB")
 
 
 def test_a_pdf_is_drawn_at_200_dpi_in_its_order() -> None:
     pages = pages_of(pdf(RED, GREEN, BLUE))
     assert seen(pages) == [(1, 0), (2, 1), (3, 2)]
-    assert {(image.size, image.mode) for _, image in pages if isinstance(image, Image.Image)} == {((400, 200), "RGB")}
+    assert sizes(pages) == [(number, (400, 200)) for number in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(("dpi", "size"), [(72, (144, 72)), (300, (600, 300)), (600, (1200, 600))])
 def test_a_pdf_is_drawn_at_the_dpi_that_is_asked_for(dpi: int, size: tuple[int, int]) -> None:
-    ((_, image),) = pages_of(pdf(RED), dpi=dpi)
-    assert isinstance(image, Image.Image)
-    assert image.size == size
+    assert sizes(pages_of(pdf(RED), dpi=dpi)) == [(1, size)]
 
 
 @pytest.mark.parametrize("dpi", [0, 71, 601])
@@ -86,7 +91,7 @@ def test_pages_are_drawn_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch
     drawn: list[int] = []
     draw = Pdf.draw
 
-    def noted(self: Pdf, number: int) -> Image.Image:
+    def noted(self: Pdf, number: int) -> DrawnPage:
         drawn.append(number)
         return draw(self, number)
 
@@ -118,13 +123,12 @@ def test_a_closed_document_has_no_more_pages() -> None:
 def test_each_frame_of_a_tiff_is_a_page(compression: str) -> None:
     shades = [Image.new("1" if compression == "group4" else "RGB", (40, 30 + n), "white") for n in range(3)]
     data = encoded(shades[0], "TIFF", save_all=True, append_images=shades[1:], compression=compression)
-    sizes = [(number, image.size) for number, image in pages_of(data) if isinstance(image, Image.Image)]
-    assert sizes == [(1, (40, 30)), (2, (40, 31)), (3, (40, 32))]
+    assert sizes(pages_of(data)) == [(1, (40, 30)), (2, (40, 31)), (3, (40, 32))]
 
 
 def test_each_frame_of_a_tiff_is_turned_upright() -> None:
     data = encoded(RED, "TIFF", save_all=True, append_images=[GREEN], tiffinfo={0x0112: 6})  # turned a quarter
-    assert [image.size for _, image in pages_of(data) if isinstance(image, Image.Image)] == [(72, 144)] * 2
+    assert sizes(pages_of(data)) == [(1, (72, 144)), (2, (72, 144))]
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG", "AVIF"])
@@ -172,6 +176,39 @@ def test_frames_that_cannot_be_reached_are_told() -> None:
     assert "Page 2 is damaged or incomplete" in str(second[1])
 
 
+def kinds_of_pages(*kinds: int, tag: int = 254) -> bytes:
+    """A TIFF with a picture of each of these kinds: by default of the tag NewSubfileType."""
+    first, *others = (Image.new("RGB", (40, 30 + number), "white") for number in range(len(kinds)))
+    data = bytearray(encoded(first, "TIFF", save_all=True, append_images=others, tiffinfo={tag: 0}))
+    entry = struct.pack("<HHI", tag, 4 if tag == 254 else 3, 1)
+    position = -1
+    for kind in kinds:
+        position = data.index(entry, position + 1)
+        struct.pack_into("<I", data, position + 8, kind)
+    return bytes(data)
+
+
+def test_reduced_copies_and_masks_of_a_tiff_are_no_pages() -> None:
+    """1 says reduced copy, 2 one page of several, 4 mask; they add up."""
+    assert sizes(pages_of(kinds_of_pages(0, 1, 2, 4, 3, 0))) == [(1, (40, 30)), (2, (40, 32)), (3, (40, 35))]
+    assert sizes(pages_of(kinds_of_pages(0, 1, 5))) == [(1, (40, 30))]
+    assert sizes(pages_of(kinds_of_pages(1, 1))) == [(1, (40, 30))]  # of what else?
+    assert sizes(pages_of(kinds_of_pages(1, 2, 3, tag=255))) == [(1, (40, 30)), (2, (40, 32))]  # the older tag: 2
+
+
+def test_a_page_of_a_strange_kind_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Also where it is the first, at which Pillow does not open the file."""
+    deep = np.full((30, 40, 3), 2**31, np.uint32)
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=True) as file:
+        file.write(deep.astype(np.complex64), photometric="rgb")
+        file.write(deep, photometric="rgb")
+        file.write(np.asarray(BLUE), photometric="rgb")
+    (_, first), (_, second), (_, third) = pages_of(tmp_path / "a.tif")
+    assert "Page 1 is a TIFF with pixels that are not read: complex numbers" in str(first)
+    assert isinstance(second, DrawnPage) and isinstance(third, DrawnPage)
+    assert (second.image.getpixel((3, 3)), third.image.getpixel((3, 3))) == ((128, 128, 128), (0, 0, 255))
+
+
 def test_frames_in_a_ring_come_once() -> None:
     data = bytearray(frames())
     struct.pack_into("<I", data, directories(data)[2], 8)  # after the third comes the first
@@ -179,7 +216,7 @@ def test_frames_in_a_ring_come_once() -> None:
 
 
 def test_more_frames_than_any_document_has_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "MAX_FRAMES", 2)
+    monkeypatch.setattr(tiff, "MAX_FRAMES", 2)
     with pytest.raises(InputError, match="more than 2 pages; split it"):
         open_document(frames(), "1", SETTINGS)
 
@@ -215,11 +252,7 @@ def test_an_encrypted_pdf_with_an_empty_password_is_read() -> None:
 
 
 def test_a_real_pdf_is_read(shared: Path) -> None:
-    pages = pages_of(shared / "images" / "paper_demo.pdf")
-    assert [(number, image.size) for number, image in pages if isinstance(image, Image.Image)] == [
-        (1, (2339, 3308)),
-        (2, (2339, 3308)),
-    ]
+    assert sizes(pages_of(shared / "images" / "paper_demo.pdf")) == [(1, (2339, 3308)), (2, (2339, 3308))]
 
 
 @pytest.mark.parametrize(

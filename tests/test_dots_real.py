@@ -9,7 +9,7 @@ import pytest
 
 from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
-from ocr.documents.images import decode, open_image
+from ocr.documents.images import read_image
 from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
 from ocr.models.dots.card import DOTS_OCR
@@ -47,7 +47,7 @@ def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, sha
     if not folder.is_dir():
         pytest.skip(f"{real_weights} has no folder dots.ocr")
     with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
-        image = decode(open_image(file), max_pixels=10**8)
+        image = read_image(file, max_pixels=10**8).image
     request = Request(model="dots.ocr")
     page = PageInput(image, request.asked, request.words, MODELS["dots.ocr"].presets[request.resolution])
     prepared, *pieces = dots.load(folder, DOTS_OCR, Settings()).read([page], Decoding(max_new_tokens=8192))

@@ -1,6 +1,5 @@
 """Bytes to pages, pages to pixels: equal to the reference to the last bit, and clear about what cannot be read."""
 
-import io
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ocr.documents.blank import is_blank
-from ocr.documents.images import decode, open_image, to_rgb
+from ocr.documents.decoding import to_rgb
+from ocr.documents.document import open_document
+from ocr.documents.images import read_image
+from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.models.catalog import MODELS
 from ocr.models.deepseek.engine import normalise
 from ocr.models.deepseek.processor import image_token_count
 from ocr.models.deepseek.views import square_views, tile_grid
+from ocr.settings import Settings
 from tests.checkpoints import GOLDEN
 from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
 
@@ -29,7 +32,10 @@ def crc(pixels: np.ndarray) -> int:
 
 
 def read(data: bytes) -> Image.Image:
-    return decode(open_image(io.BytesIO(data)), max_pixels=200_000_000)
+    ((_, page),) = open_document(data, "1", Settings())
+    assert isinstance(page, DrawnPage)
+    assert page.problems == ()
+    return page.image
 
 
 @pytest.mark.parametrize("name", GOLDEN_SIZES)
@@ -256,6 +262,22 @@ def test_large_letters_are_not_blank() -> None:
         assert not is_blank(printed(sheet(MIDDLE), "OH", (0.1, 0.3), font_px, ink=0))
 
 
+@pytest.mark.parametrize(
+    ("ground", "ink"),
+    [((0, 128, 128), (255, 24, 0)), ((200, 120, 120), (120, 161, 120)), ((90, 90, 250), (138, 90, 117))],
+    ids=["red on teal", "green on pink", "brown on blue"],
+)
+def test_print_that_is_as_light_as_its_ground_is_not_blank(
+    ground: tuple[int, int, int], ink: tuple[int, int, int]
+) -> None:
+    page, print_ = Image.new("RGB", MIDDLE, ground), Image.new("L", MIDDLE)
+    ImageDraw.Draw(print_).text((200, 300), "TOTAL 81.35", font=ImageFont.load_default(20), fill=255)
+    page.paste(Image.new("RGB", MIDDLE, ink), mask=print_.point(lambda level: 255 * (level > 127)))
+    assert np.ptp(np.asarray(page.convert("L"))) <= 8  # almost nothing is left in grey
+    assert not is_blank(page)
+    assert is_blank(Image.new("RGB", MIDDLE, ground))
+
+
 @pytest.mark.parametrize("ink", [0, 200])
 def test_a_page_full_of_print_is_not_blank(ink: int) -> None:
     """Its print must not pass for noise."""
@@ -276,4 +298,4 @@ def test_the_blank_test_leaves_the_page_as_it_is() -> None:
 def test_real_pages_and_pictures_are_not_blank(shared: Path) -> None:
     for path in sorted((shared / "images").glob("*.[pj]*g")):
         with path.open("rb") as file:
-            assert not is_blank(decode(open_image(file), max_pixels=10**8)), path.name
+            assert not read_image(file, max_pixels=10**8).is_blank, path.name

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from ocr.documents.formats import SUFFIXES
 from ocr.errors import InputError
-from ocr.faces.cli.sources import Source, find, is_loopback, printable, suffixes
+from ocr.faces.cli.sources import Source, find, is_loopback, printable
 
 MIB = 2**20
 
@@ -59,8 +60,8 @@ def test_a_folder_is_walked_for_documents_in_order() -> None:
 
 
 def test_the_suffixes_are_those_of_the_formats_that_are_read() -> None:
-    assert {".pdf", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".jp2", ".avif"} <= suffixes()
-    assert not {".eps", ".txt", ".md", ".json"} & suffixes()
+    assert {".pdf", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".jp2", ".avif"} <= SUFFIXES
+    assert not {".eps", ".txt", ".md", ".json"} & SUFFIXES
 
 
 def test_a_pattern_that_no_shell_expanded_is_expanded() -> None:

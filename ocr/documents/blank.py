@@ -36,11 +36,24 @@ def is_blank(page: Image.Image) -> bool:
     or a rule from edge to edge. Spots of every size are looked at, from a letter of 8 px, whatever the size of the
     page. How strong a mark must be rises with the noise, which is measured on the page itself.
 
+    The lightness of the page is looked at first, and then each of its colors: print may be as light as its ground.
+
     It errs on the side of reading. Not blank are pages with specks of several pixels, noise of a deviation of 12, or 8
     where it is blurred, noise in a JPEG of low quality, halftones, show-through. Print 55 levels from its ground (grey
     200 on white) is seen at every size, among noise of a deviation of 5 too; small print of half that may be missed.
     """
-    levels = _sheet(np.asarray(page.convert("L").reduce(max(1, max(page.size) // LARGEST))))
+    factor = max(page.size) // LARGEST
+    small = page.reduce(factor) if factor > 1 else page
+    if not _is_even(np.asarray(small.convert("L"))):
+        return False
+    red, green, blue = map(np.asarray, small.split())
+    is_grey = np.array_equal(red, green) and np.array_equal(green, blue)
+    return is_grey or all(_is_even(levels) for levels in (red, green, blue))
+
+
+def _is_even(levels: Levels) -> bool:
+    """Whether nothing stands out from the sheet and its noise in the levels of a page, or in one of its colors."""
+    levels = _sheet(levels)
     ground = _ground(levels)
     if _ink(levels, ground) > INK:
         return False

@@ -9,26 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
-from PIL import Image
-
-from ocr.documents import pdf
-from ocr.documents.images import decode, decoding, open_image
+from ocr.documents import pdf, tiff
+from ocr.documents.images import read_image
+from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import InputError
 from ocr.settings import Settings
 
 PDF_DPI = 200  # what dots.ocr's makers measured as best, and above the 144 of DeepSeek-OCR's
-FRAMES_ARE_PAGES = ("TIFF",)  # the other image formats' frames are an animation
-MAX_FRAMES = 10_000  # of a TIFF, which keeps no count of them: each says where the next one is
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?")
-
-NumberedPage = tuple[int, Image.Image | InputError]  # its number from 1; upright and RGB, or why it cannot be read
 
 
 def open_document(source: Path | bytes, selection: str, settings: Settings, dpi: int = PDF_DPI) -> "Document":
     """The selected pages of a file, a PDF's drawn at `dpi`.
 
-    Each page of a PDF and each frame of a TIFF is a page; of any other image the first frame is the only one. Raises
-    InputError, before any page comes out, for a file, a selection or a dpi that cannot be read.
+    Each page of a PDF and each full picture of a TIFF is a page; of any other image the first frame is the only one.
+    Raises InputError, before any page comes out, for a file, a selection or a dpi that cannot be read.
     """
     if not pdf.MIN_DPI <= dpi <= pdf.MAX_DPI:
         raise InputError(f"is {dpi}; it must be from {pdf.MIN_DPI} to {pdf.MAX_DPI}.", "dpi")
@@ -46,9 +41,7 @@ class Document:
     so a document takes the memory of one page however long it is.
     """
 
-    def __init__(
-        self, numbers: Sequence[int], draw: Callable[[int], Image.Image], opened: contextlib.ExitStack
-    ) -> None:
+    def __init__(self, numbers: Sequence[int], draw: Callable[[int], DrawnPage], opened: contextlib.ExitStack) -> None:
         self.numbers = tuple(numbers)
         self._left = deque(numbers)
         self._draw = draw
@@ -60,7 +53,7 @@ class Document:
                 number = self._left.popleft()
                 yield number, self._page(number)
 
-    def _page(self, number: int) -> Image.Image | InputError:
+    def _page(self, number: int) -> DrawnPage | InputError:
         try:
             return self._draw(number)
         except InputError as error:
@@ -108,8 +101,8 @@ class _Pages(Protocol):
 
     count: int
 
-    def draw(self, number: int) -> Image.Image:
-        """A page, from 1, upright and RGB. Raises InputError for one that cannot be read."""
+    def draw(self, number: int) -> DrawnPage:
+        """A page, from 1. Raises InputError for one that cannot be read."""
         ...
 
     def close(self) -> None:
@@ -121,9 +114,11 @@ def _pages(file: IO[bytes], dpi: int, max_pixels: int) -> _Pages:
     file.seek(0)
     if pdf.MARK in file.read(pdf.MARK_WITHIN):
         return pdf.Pdf(file, dpi=dpi, max_pixels=max_pixels)
-    image = open_image(file)
-    count = _count_frames(image) if image.format in FRAMES_ARE_PAGES else 1
-    return _Single(decode(image, max_pixels=max_pixels)) if count == 1 else _Frames(image, count, max_pixels)
+    file.seek(0)
+    if file.read(4) not in tiff.MARKS:
+        return _Single(read_image(file, max_pixels=max_pixels))
+    pages = tiff.Tiff(file, max_pixels=max_pixels)
+    return _Single(pages.draw(1)) if pages.count == 1 else pages
 
 
 class _Single:
@@ -131,46 +126,14 @@ class _Single:
 
     count = 1
 
-    def __init__(self, page: Image.Image) -> None:
+    def __init__(self, page: DrawnPage) -> None:
         self._page = page
 
-    def draw(self, _number: int) -> Image.Image:
+    def draw(self, _number: int) -> DrawnPage:
         return self._page
 
     def close(self) -> None:
         pass
-
-
-class _Frames:
-    """An image file of several pages, each decoded when it is asked for."""
-
-    def __init__(self, image: Image.Image, count: int, max_pixels: int) -> None:
-        self.count = count
-        self._image = image
-        self._max_pixels = max_pixels
-
-    def draw(self, number: int) -> Image.Image:
-        what = f"Page {number}"
-        with decoding(what):
-            self._image.seek(number - 1)
-        return decode(self._image, max_pixels=self._max_pixels, what=what)
-
-    def close(self) -> None:
-        pass
-
-
-def _count_frames(image: Image.Image) -> int:
-    """How many frames an image file has; the first that cannot be reached counts, so that its loss is told."""
-    with decoding("The image"):
-        for frame in range(1, MAX_FRAMES + 1):
-            try:
-                image.seek(frame)
-            except EOFError:
-                image.seek(0)
-                return frame
-            except Exception:  # as from any decoder fed with damaged bytes
-                return frame + 1
-    raise InputError(f"The file has more than {MAX_FRAMES:,} pages; split it.")
 
 
 def select_pages(selection: str, count: int, most: int) -> list[int]:

@@ -3,23 +3,30 @@
 import contextlib
 import json
 import math
-import os
+import mmap
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image
 
-from ocr.documents.images import check_size
-from ocr.errors import InputError, SetupError
+from ocr.documents.decoding import check_size
+from ocr.documents.page import DrawnPage
+from ocr.errors import InputError, SetupError, choices
 
 MARK, MARK_WITHIN = b"%PDF-", 1024  # bytes from the start, as readers of damaged files allow
-END, END_WITHIN = b"startxref", 4096  # bytes from the end; where PDFium finds none it guesses what the file holds
+TABLE, END = b"startxref", b"%%EOF"  # at the end of what counts; where PDFium finds none it guesses what there is
+_OBJECT = re.compile(rb"\d\s+\d+\s+obj\b|endobj|endstream")
 MIN_DPI, MAX_DPI = 72, 600
 MEMORY = 2 * 2**30  # bytes for what a page is drawn from, its pixels not counted
 SECONDS = 60  # of processor time to open the file, and for each page
 PAGES = 100  # that one process draws: PDFium keeps what it has read of the file
+
+POINTS_PER_INCH = 72  # a PDF's unit
+EMBED = "Send a PDF with its fonts embedded, or install fonts with these letters on the server."
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _REFUSALS = {
@@ -40,8 +47,8 @@ class Pdf:
     """
 
     def __init__(self, file: IO[bytes], *, dpi: int, max_pixels: int) -> None:
-        _check_end(file)
         self._file = file
+        self._length = _length(file)
         self._dpi = dpi
         self._max_pixels = max_pixels
         self._process: _Process | None = None
@@ -49,16 +56,32 @@ class Pdf:
         self.count = 0
         self._open()
 
-    def draw(self, number: int) -> Image.Image:
-        """A page, from 1, in mode RGB. Raises InputError for one that is damaged or exceeds a limit."""
-        width, height = self._ask("size", number)[0]["size"]
-        what, advice = f"Page {number} at {self._dpi} dpi", self._advice(width, height)
-        check_size((width, height), self._max_pixels, what, advice)
-        answer, pixels = self._ask("draw", number)
+    def draw(self, number: int) -> DrawnPage:
+        """A page, from 1. Raises InputError for one that is damaged or exceeds a limit."""
+        points = self._ask("size", number)[0]["size"]
+        if min(points) <= 0:
+            raise InputError(
+                f"Page {number} of the PDF shows nothing: its crop box lies outside its media box. "
+                "Send a PDF whose boxes overlap."
+            )
+        dpi = _fitting_dpi(points, self._dpi, self._max_pixels)
+        check_size(_pixels(points, dpi), self._max_pixels, f"Page {number} at {dpi:g} dpi")
+        problems = [_coarser(number, points, self._dpi, dpi, self._max_pixels)] if dpi < self._dpi else []
+        page = self._drawn_page(number, dpi, problems)
+        if page.is_blank and (fonts := self._ask("text", number)[0]["fonts"]):
+            raise InputError(
+                f"Page {number} of the PDF has text, but nothing of it shows: it is as light as the page, or its "
+                f"letters cannot be drawn. Its fonts are: {choices(fonts)}. {EMBED}"
+            )
         self._drawn += 1
         if self._drawn % PAGES == 0:
             self.close()
-        return Image.frombytes("RGB", answer["size"], pixels, "raw", "BGR")
+        return page
+
+    def _drawn_page(self, number: int, dpi: float, problems: Sequence[str]) -> DrawnPage:
+        answer, pixels = self._ask("draw", number, f"{dpi}")
+        image = Image.frombytes("RGB", answer["size"], pixels, "raw", "BGR")
+        return DrawnPage(image, (*problems, *_problems(number, answer)))
 
     def close(self) -> None:
         """End the process; the file is its opener's to close."""
@@ -66,15 +89,9 @@ class Pdf:
             self._process.close()
         self._process = None
 
-    def _advice(self, width: int, height: int) -> str:
-        for dpi in range(self._dpi - 1, MIN_DPI - 1, -1):
-            if math.ceil(width * dpi / self._dpi) * math.ceil(height * dpi / self._dpi) <= self._max_pixels:
-                return f"Set dpi to {dpi} or less"
-        return "Send a smaller one"
-
     def _open(self) -> "_Process":
         """A process that has the file open; how many pages it found is the count."""
-        self._process = _Process(self._file.fileno(), self._dpi, MEMORY + 3 * self._max_pixels)
+        self._process = _Process(self._file.fileno(), self._length, MEMORY + 3 * self._max_pixels)
         answer, _ = self._answer(self._process, "", "The PDF cannot be opened")
         if "refusal" in answer:
             self.close()
@@ -83,10 +100,10 @@ class Pdf:
         self.count = int(answer["pages"])
         return self._process
 
-    def _ask(self, verb: str, number: int) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, verb: str, number: int, *more: str) -> tuple[dict[str, Any], bytes]:
         page = f"Page {number} of the PDF"
         process = self._process or self._open()
-        answer, pixels = self._answer(process, f"{verb} {number}\n", f"{page} cannot be drawn")
+        answer, pixels = self._answer(process, " ".join((verb, str(number), *more)) + "\n", f"{page} cannot be drawn")
         if "problem" in answer:
             raise InputError(f"{page} is damaged and cannot be drawn: {answer['problem']}")
         return answer, pixels
@@ -108,9 +125,9 @@ class _EndedError(Exception):
 class _Process:
     """One process that draws one PDF: `ocr.documents.pdf_process`, with `memory` bytes at most."""
 
-    def __init__(self, descriptor: int, dpi: int, memory: int) -> None:
+    def __init__(self, descriptor: int, length: int, memory: int) -> None:
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-            [sys.executable, "-m", "ocr.documents.pdf_process", *map(str, (descriptor, dpi, memory, SECONDS))],
+            [sys.executable, "-m", "ocr.documents.pdf_process", *map(str, (descriptor, length, memory, SECONDS))],
             cwd=_PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -148,12 +165,62 @@ def _exactly(count: int, stream: IO[bytes]) -> bytes:
     return data
 
 
-def _check_end(file: IO[bytes]) -> None:
-    """Raise InputError for a file that is cut off.
+def _length(file: IO[bytes]) -> int:
+    """How many bytes of a file are the PDF: what comes after its end is none of it.
 
-    PDFium would put together what it finds, and the missing pages, or parts of pages, would be lost in silence.
+    Raises InputError for a file that is cut off. PDFium would put together what it finds, and the missing pages, or
+    parts of pages, would be lost in silence.
     """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - END_WITHIN))
-    if END not in file.read():
-        raise InputError("The PDF is damaged: its end is missing, and pages may be too. Send it again, whole.")
+    file.flush()  # nothing may be left between this file and its descriptor, which the process is handed
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        table = data.rfind(TABLE)
+        end = data.find(END, table) + len(END)
+        if table < 0 or _OBJECT.search(data, table):  # the end of an earlier version, with a part of the next one
+            raise InputError("The PDF is damaged: its end is missing, and pages may be too. Send it again, whole.")
+        return end if end > table else len(data)
+
+
+def _pixels(points: tuple[float, float], dpi: float) -> tuple[int, int]:
+    """Width and height in pixels, from those in points."""
+    width, height = (math.ceil(side * dpi / POINTS_PER_INCH) for side in points)
+    return width, height
+
+
+def _fitting_dpi(points: tuple[float, float], wanted: int, max_pixels: int) -> float:
+    """The wanted dpi, or the finest one below it at which a page has no more than `max_pixels`."""
+    if math.prod(_pixels(points, wanted)) <= max_pixels:
+        return wanted
+    dpi = POINTS_PER_INCH * math.sqrt(max_pixels / math.prod(points))
+    dpi = math.floor(dpi) if dpi > 10 else dpi
+    while math.prod(_pixels(points, dpi)) > max_pixels:
+        dpi *= 0.999
+    return dpi
+
+
+def _coarser(number: int, points: tuple[float, float], wanted: int, dpi: float, max_pixels: int) -> str:
+    width, height = points[0] / POINTS_PER_INCH, points[1] / POINTS_PER_INCH
+    count = math.prod(_pixels(points, wanted))
+    return (
+        f"Page {number} is {width:.4g} x {height:.4g} inches and would have {count:,} pixels at {wanted} dpi; at most "
+        f"{max_pixels:,} are read. It is drawn at {dpi:.3g} dpi: small print may be lost. "
+        "OCR_MAX_PIXELS on the server can be raised."
+    )
+
+
+def _problems(number: int, answer: Mapping[str, Any]) -> Iterator[str]:
+    """What of a page is not in its drawing."""
+    if answer["is_placeholder"]:
+        yield (
+            f"Page {number} is the placeholder of an XFA form, whose own pages are not drawn. "
+            "Print the form into a PDF and send that."
+        )
+    for font, letters in answer.get("lost", {}).items():
+        yield (
+            f"Page {number} has {len(letters)} different letters that are not drawn ({letters[:10]}): the font "
+            f"{font or 'of a form field'} is not embedded, and no font on the server has them. {EMBED}"
+        )
+    for font in answer.get("unknown", ()):
+        yield (
+            f"Page {number} has text in the font {font}, which is not embedded, and does not say which letters it is: "
+            "it may be drawn wrong. Send a PDF with its fonts embedded."
+        )

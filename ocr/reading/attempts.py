@@ -6,10 +6,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from PIL import Image
-
 from ocr.answers.boxes import Scale
 from ocr.decoding.rules import MAX_PERIOD
+from ocr.documents.page import DrawnPage
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.answer import Answer, StreamedAnswer
 from ocr.reading.request import Request
@@ -90,13 +89,14 @@ class PageReading:
     """One page from its first attempt to its result."""
 
     def __init__(
-        self, request: Request, number: int, image: Image.Image, decoding: Decoding, link: Link = picture_name
+        self, request: Request, number: int, page: DrawnPage, decoding: Decoding, link: Link = picture_name
     ) -> None:
         self.number = number
         self.is_over = False  # whether its PageResult has come
-        self._image = image
+        self._image = page.image
         self._request = request
         self._decoding = decoding
+        self._problems = page.problems  # of the image; they stand before those of the answer
         self._link = link
         self._attempts: list[Attempt] = []
         self._fallbacks = 0  # how many of them were taken
@@ -195,8 +195,8 @@ class PageReading:
             image_tokens=sum(attempt.image_tokens for attempt in self._attempts),
             time_to_first_token=self._first_token,
             seconds=sum(attempt.seconds for attempt in self._attempts),
-            problems=tuple(best.answer.problems),
+            problems=(*self._problems, *best.answer.problems),
             retries=self._retries,
             error=last.error if best.finish is FinishReason.ERROR else "",
-            image=self.input.image,
+            image=self._image,
         )

@@ -9,8 +9,7 @@ from itertools import islice
 
 from PIL import Image
 
-from ocr.documents.blank import is_blank
-from ocr.documents.document import NumberedPage
+from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.output.markdown import Link, picture_name
@@ -124,11 +123,13 @@ def _read_batches(
         for index, (number, page) in taken:
             if isinstance(page, InputError):
                 yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
-            elif is_blank(page):
-                yield index, PageStart(number, *page.size)
-                yield index, _unasked(request, number, FinishReason.BLANK, page)
+                continue
+            drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
+            if not drawn.problems and drawn.is_blank:  # what looks empty may be what is missing in the image
+                yield index, PageStart(number, *drawn.image.size)
+                yield index, _unasked(request, number, FinishReason.BLANK, drawn.image)
             else:
-                asked[index] = PageReading(request, number, page, decoding, link)
+                asked[index] = PageReading(request, number, drawn, decoding, link)
         yield from _read_batch(engine, asked)
 
 

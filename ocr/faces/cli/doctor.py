@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ocr.errors import SetupError
+from ocr.documents import fonts
+from ocr.errors import SetupError, choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
@@ -44,6 +45,7 @@ def examine() -> Iterator[Finding]:
     yield Finding(State.OK, "settings", "; ".join(_changed(settings)) or "all as they are by default")
     yield from _torch(settings)
     yield from _weights(settings, reader)
+    yield from _fonts()
     for name, (find, use) in OPTIONAL.items():
         yield Finding(State.OK, name, "installed") if find() else Finding(State.NOTE, name, f"not installed: {use}")
 
@@ -86,6 +88,15 @@ def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:
         good = State.OK if found.is_ready else State.NOTE
         yield Finding(State.WRONG if is_wrong else good, "weights", f"{model}: {found.summary}")
     yield Finding(State.OK, "auto", f"stands for {needed[0]}")
+
+
+def _fonts() -> Iterator[Finding]:
+    """Whether the letters of PDFs that do not embed their fonts can be drawn."""
+    if missing := fonts.missing_scripts():
+        says = f"no installed font has {choices(missing)}: PDFs that do not embed their fonts lose such letters"
+        yield Finding(State.NOTE, "fonts", f"{says}; apt-get install {fonts.PACKAGES}")
+    else:
+        yield Finding(State.OK, "fonts", f"of {choices(fonts.SCRIPTS)}, for PDFs that do not embed theirs")
 
 
 # What reading can do without, whether it is there, and what it is for.

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from ocr.documents.document import Document, NumberedPage, open_document
+from ocr.documents.document import Document, open_document
+from ocr.documents.page import NumberedPage
 from ocr.errors import OCRError, SetupError
 from ocr.faces.cli.options import NAMES
 from ocr.faces.cli.progress import Progress

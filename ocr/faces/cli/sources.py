@@ -10,13 +10,11 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from PIL import Image
-
-from ocr.documents.images import FORMATS
+from ocr.documents.formats import SUFFIXES
 from ocr.errors import InputError, choices
 from ocr.output.folder import FOLDERS, NAME_BYTES
 
@@ -73,7 +71,7 @@ def _sources(argument: str, tell: Callable[[str], object]) -> Iterable[Source]:
 def _local(path: Path, tell: Callable[[str], object]) -> list[Source]:
     if not os.path.isdir(path):  # noqa: PTH112  which takes a name that is too long
         return [_file(path, _stem(path))]
-    return list(_in_folder(path, tell)) or [_nothing(str(path), f"{NO_DOCUMENTS} {choices(sorted(suffixes()))}.")]
+    return list(_in_folder(path, tell)) or [_nothing(str(path), f"{NO_DOCUMENTS} {choices(sorted(SUFFIXES))}.")]
 
 
 NO_MATCH = "Nothing matches this pattern."
@@ -98,7 +96,7 @@ def _in_folder(folder: Path, tell: Callable[[str], object]) -> Iterator[Source]:
     for parent, files in _walk(folder, unreadable.append, tell):
         for name in sorted(files):
             path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in suffixes():
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES:
                 yield _file(path, str(path.relative_to(folder).with_name(_stem(path))))
     for error in unreadable:
         yield _nothing(os.fsdecode(error.filename), _cannot_be_read(error))
@@ -123,16 +121,8 @@ def _walk(
             yield parent, files
 
 
-@cache
-def suffixes() -> frozenset[str]:
-    """How the names of documents end: `.pdf` and those that Pillow knows for the image formats we read."""
-    return frozenset(
-        {".pdf"} | {suffix for suffix, format_ in Image.registered_extensions().items() if format_ in FORMATS}
-    )
-
-
 def _stem(path: Path) -> str:
-    return path.stem if path.suffix.lower() in suffixes() else path.name
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _named_apart(sources: Iterable[Source]) -> list[Source]:

@@ -1,0 +1,26 @@
+"""A page as its file gives it: pixels, and what may be missing in them. Knows no format."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from PIL import Image
+
+from ocr.documents import blank
+from ocr.errors import InputError
+
+
+@dataclass(frozen=True)
+class DrawnPage:
+    """One page of a document, ready to be read."""
+
+    image: Image.Image  # upright, mode RGB
+    problems: tuple[str, ...] = ()  # what of the page is missing in the image or may be wrong, one sentence each
+
+    @cached_property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to read on it; see `blank.is_blank`."""
+        return blank.is_blank(self.image)
+
+
+# Its number from 1, and the page or why it cannot be read; an image alone is a page without problems.
+NumberedPage = tuple[int, DrawnPage | Image.Image | InputError]
