@@ -115,6 +115,10 @@ class Engine(Protocol):
         """Raise InputError for a text that no page could be asked with."""
         ...
 
+    def scale(self, size: tuple[int, int], preset: Any) -> float:
+        """How many px the model sees at this preset for each px of a page of this (width, height); most closely."""
+        ...
+
     def capacity(self, preset: Any, decoding: Decoding) -> int:
         """How many pages, at least one, the memory that is free at present lets it decode together."""
         ...
