@@ -90,14 +90,29 @@ class PageReading:
     """One page from its first attempt to its result."""
 
     def __init__(
-        self, request: Request, number: int, image: Image.Image, decoding: Decoding, link: Link = picture_name
+        self,
+        request: Request,
+        number: int,
+        image: Image.Image,
+        decoding: Decoding,
+        link: Link = picture_name,
+        problems: Sequence[str] = (),
+        origin: tuple[int, int] = (0, 0),
     ) -> None:
+        """Begins nothing yet.
+
+        `problems` are those of the image; they stand before those of the answer. `origin` is where on its page the
+        upper left corner of the image lies, for boxes in pixels of that page.
+        """
         self.number = number
         self.is_over = False  # whether its PageResult has come
+        self.answer = Answer()  # of the best attempt, once it is over
         self._image = image
         self._request = request
         self._decoding = decoding
         self._link = link
+        self._problems = problems
+        self._origin = origin
         self._attempts: list[Attempt] = []
         self._fallbacks = 0  # how many of them were taken
         self._retries = 0
@@ -143,7 +158,7 @@ class PageReading:
         attempt = self._attempts[-1]
         if isinstance(output, Prepared):
             attempt.prompt_tokens, attempt.image_tokens = output.prompt_tokens, output.image_tokens
-            scale = Scale(extent=output.extent, page=self._image.size)
+            scale = Scale(extent=output.extent, page=self._image.size, origin=self._origin)
             attempt.answer = StreamedAnswer(self._request, self.number, scale, self._link)
             return
         self._first_token = self._first_token or time.monotonic() - self._started
@@ -180,7 +195,7 @@ class PageReading:
         if best is not last:
             yield Retry(self.number, last.finish)
             yield from best.answer.replay()
-        self.is_over = True
+        self.is_over, self.answer = True, best.answer
         yield PageResult(
             page=self.number,
             width=self._image.width,
@@ -195,7 +210,7 @@ class PageReading:
             image_tokens=sum(attempt.image_tokens for attempt in self._attempts),
             time_to_first_token=self._first_token,
             seconds=sum(attempt.seconds for attempt in self._attempts),
-            problems=tuple(best.answer.problems),
+            problems=(*self._problems, *best.answer.problems),
             retries=self._retries,
             error=last.error if best.finish is FinishReason.ERROR else "",
             image=self.input.image,
