@@ -35,7 +35,14 @@ def test_without_resume_everything_is_read_again(run: Run, answers: Answers) -> 
 
 @pytest.mark.parametrize(
     "options",
-    [["--task", "free"], ["--prompt", "What is it?"], ["--dpi", "72"], ["--pages", "1"], ["--format", "md,json"]],
+    [
+        ["--task", "free"],
+        ["--prompt", "What is it?"],
+        ["--dpi", "72"],
+        ["--pages", "1"],
+        ["--whole-pages"],
+        ["--format", "md,json"],
+    ],
     ids=lambda words: words[0],
 )
 def test_outputs_made_with_other_options_are_made_again(run: Run, answers: Answers, options: list[str]) -> None:
