@@ -99,6 +99,10 @@ class Predictor(BasePredictor):
             ge=1,
             le=32768,
         ),
+        cut_long_pages: bool = Input(
+            description="Whether a page more than ten times as long as wide, or so large that the model could not read its print, is read in parts between its lines and put together. Only tasks that read print do so; each part may get max_new_tokens.",  # noqa: E501
+            default=True,
+        ),
     ) -> ConcatenateIterator[str]:
         """Read a document and stream its text."""
         if output_format not in WRITERS:
@@ -110,6 +114,7 @@ class Predictor(BasePredictor):
                 reference=reference_text,
                 resolution=resolution_size,
                 prompt=prompt,
+                cut_long_pages=cut_long_pages,
             )
             decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
             document = open_document(uploaded(image), pages, self.reader.settings, dpi)

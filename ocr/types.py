@@ -57,10 +57,10 @@ class Prompt:
 class Decoding:
     """How pages are decoded: as the prompt's makers do, within these limits."""
 
-    max_new_tokens: int = 8192  # for each page, the end-of-text token counted
+    max_new_tokens: int = 8192  # for each page or part of one, the end-of-text token counted
     temperature: float | None = None  # 0 is greedy; None for the prompt's own
     seed: int = 0  # of the random numbers that a temperature above 0 draws
-    deadline_s: float | None = None  # of each page's own seconds, as in Piece; None for no limit
+    deadline_s: float | None = None  # of the own seconds, as in Piece, of each page or part of one; None for no limit
     ngram_ban: tuple[int, int] | None = None  # n and window of a ban on repeated n-grams, beside the model's own rules
 
     def __post_init__(self) -> None:
@@ -113,6 +113,10 @@ class Engine(Protocol):
 
     def check(self, prompt: Prompt, text: str) -> None:
         """Raise InputError for a text that no page could be asked with."""
+        ...
+
+    def scale(self, size: tuple[int, int], preset: Any) -> float:
+        """How many px the model sees at this preset for each px of a page of this (width, height); most closely."""
         ...
 
     def capacity(self, preset: Any, decoding: Decoding) -> int:
@@ -183,7 +187,7 @@ class PageResult:
     seconds: float = (
         0.0  # s spent on the page, all attempts; pages of a batch divide the time, so that sums over pages are true
     )
-    problems: tuple[str, ...] = ()  # parts of the answer that could not be understood, one sentence each
+    problems: tuple[str, ...] = ()  # print too small to be read, what could not be understood; one sentence each
     retries: int = 0  # how often the page was read again after text had come: it repeated itself, or its batch failed
     error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
     # The page itself, None where there was none to read. It is large: whoever keeps results keeps them without_image.

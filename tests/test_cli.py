@@ -18,6 +18,7 @@ from ocr.reading.reader import Reader
 from ocr.types import Element
 from tests.commands import Answers, Run, files, write
 from tests.pictures import page
+from tests.strips import lines
 from tests.test_document_schema import SCHEMA
 
 ANSWER = (
@@ -43,6 +44,16 @@ def test_several_documents_are_printed_below_their_names(
     write("b\n.png")
     assert run("read", "a.png", "b\n.png") == 0
     assert capsys.readouterr().out == "==> a.png <==\nsome text\n\n==> b\\n.png <==\nsome text\n"
+
+
+def test_a_long_page_is_read_in_parts_unless_whole_pages_are_asked_for(
+    run: Run, answers: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("a.png", lines((100, 1400), 40, pitch=34, font_px=16)[0])
+    for option, text in (([], "above\n\nbelow"), (["--whole-pages"], "above")):
+        answers("above", "below")
+        assert run("read", "a.png", *option) == 0
+        assert capsys.readouterr().out == text + "\n"
 
 
 def test_json_is_printed_where_it_is_asked_for(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

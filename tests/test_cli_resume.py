@@ -35,7 +35,14 @@ def test_without_resume_everything_is_read_again(run: Run, answers: Answers) -> 
 
 @pytest.mark.parametrize(
     "options",
-    [["--task", "free"], ["--prompt", "What is it?"], ["--dpi", "72"], ["--pages", "1"], ["--format", "md,json"]],
+    [
+        ["--task", "free"],
+        ["--prompt", "What is it?"],
+        ["--dpi", "72"],
+        ["--pages", "1"],
+        ["--whole-pages"],
+        ["--format", "md,json"],
+    ],
     ids=lambda words: words[0],
 )
 def test_outputs_made_with_other_options_are_made_again(run: Run, answers: Answers, options: list[str]) -> None:
@@ -69,14 +76,14 @@ def test_a_file_that_was_deleted_is_made_again(run: Run, answers: Answers) -> No
 def test_of_a_document_with_failed_pages_those_alone_are_read_again(
     run: Run, answers: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("read", "a.pdf", "-o", "out", "--dpi", "72", "--format", "md,annotated")
-    write("a.pdf", page(), page(800, 600))
+    command = ("read", "a.tif", "-o", "out", "--format", "md,annotated")
+    page().save("a.tif", save_all=True, append_images=[page(800, 600)])
     answers("first")
     with monkeypatch.context() as limited:
         limited.setenv("OCR_MAX_PIXELS", "30000")
         assert run(*command) == 1
         assert run(*command, "--resume") == 1
-    assert "a.pdf: 1 of 2 pages are there already" in capsys.readouterr().err
+    assert "a.tif: 1 of 2 pages are there already" in capsys.readouterr().err
     assert files() == ["a.annotated/page-1.png", "a.md"]
     answers("second")
     assert run(*command, "--resume") == 0

@@ -346,3 +346,19 @@ def test_tiles_seen_one_by_one_are_the_tiles_seen_together(
 def test_grey_is_the_zero_of_the_pixels() -> None:
     levels = np.asarray(Image.new("RGB", (2, 2), (0, 127, 255)))
     assert normalise([levels])[0, :, 0, 0].tolist() == pytest.approx([-1, 127 / 127.5 - 1, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "scale"),
+    [
+        ("Gundam (Recommended)", (600, 600), 1024 / 600),  # the whole alone
+        ("Gundam (Recommended)", (1280, 1280), 1.0),  # 2 x 2 tiles
+        ("Gundam (Recommended)", (600, 9000), 640 * 9 / 9000),  # 9 tiles, in which lines stand closer than letters
+        ("Base", (2048, 512), 0.5),
+        ("Tiny", (1024, 256), 0.5),  # stretched to twice its height, and shrunk to half its width
+    ],
+)
+def test_the_scale_is_that_of_the_closest_view(
+    engine: NativeEngine[Any], preset: str, size: tuple[int, int], scale: float
+) -> None:
+    assert engine.scale(size, MODELS["deepseek-ocr"].presets[preset]) == pytest.approx(scale)

@@ -13,6 +13,7 @@ from PIL import Image
 from ocr.engines import native as engine_module
 from ocr.engines.checkpoint import load_tokenizer
 from ocr.engines.native import NativeEngine
+from ocr.engines.patches import resized_size
 from ocr.errors import InputError, ModelError
 from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
@@ -257,3 +258,12 @@ def test_features_and_image_tokens_that_do_not_match_raise(engine: NativeEngine[
     ids = engine.processor.prepare(page(100, 70)).ids
     with pytest.raises(ModelError, match="10 features for 8 tokens"):
         engine.network.merge(ids, torch.zeros(10, 64), engine.processor.image_token)
+
+
+@pytest.mark.parametrize("preset", MODELS["dots.ocr"].presets)
+@pytest.mark.parametrize("size", [(1240, 1754), (3508, 4961), (600, 9000)])
+def test_the_scale_is_that_of_the_resized_page(engine: NativeEngine[Any], preset: str, size: tuple[int, int]) -> None:
+    most, rules = MODELS["dots.ocr"].presets[preset], engine.processor.rules
+    seen = resized_size(*size, multiple=28, min_pixels=rules.min_pixels, max_pixels=most or rules.max_pixels)
+    for axis in (0, 1):  # which is rounded to multiples of 28 px
+        assert engine.scale(size, most) * size[axis] == pytest.approx(seen[axis], abs=28)

@@ -22,12 +22,12 @@ from tests.pictures import encoded, page
 def test_inputs_are_read_by_their_types(tmp_path: Path) -> None:
     path = tmp_path / "a page.png"
     path.write_bytes(encoded(page()))
-    inputs = parse_inputs([f"image=@{path}", "max_new_tokens=12", "prompt=a=b", "task_type=Free OCR"])
+    inputs = parse_inputs([f"image=@{path}", "max_new_tokens=12", "prompt=a=b", "cut_long_pages=false"])
     assert inputs == {
         "image": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
         "max_new_tokens": 12,
         "prompt": "a=b",
-        "task_type": "Free OCR",
+        "cut_long_pages": False,
     }
 
 
@@ -38,6 +38,7 @@ def test_inputs_are_read_by_their_types(tmp_path: Path) -> None:
         ("image", "'image' is no input"),
         ("image=@/nowhere/x.png", "'/nowhere/x.png' cannot be read: No such file"),
         ("max_new_tokens=many", "'many'; it must be a whole number"),
+        ("cut_long_pages=no", "'no'; it must be one of: true, false"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_starts(pair: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,9 @@
 """What may be missing of a page travels with it to its result, before what is wrong with the answer."""
 
-from PIL import Image
-
 from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
-from ocr.types import Decoding, FinishReason, PageResult
+from ocr.types import Decoding, PageResult
 from tests.pictures import page
 from tests.scripted import scripted
 
@@ -24,8 +22,3 @@ def test_the_problems_of_a_page_come_before_those_of_its_answer() -> None:
     (told,) = results(broken, (1, DrawnPage(page(), TOLD)))
     assert alone.problems
     assert told.problems == TOLD + alone.problems
-
-
-def test_a_blank_page_keeps_its_problems() -> None:
-    (told,) = results("", (1, DrawnPage(Image.new("RGB", (300, 200), "white"), TOLD)))
-    assert (told.finish_reason, told.problems, told.width) == (FinishReason.BLANK, TOLD, 300)

@@ -25,6 +25,7 @@ from tests.checkpoints import write_deepseek
 from tests.checkpoints_dots import write_dots
 from tests.pdfs import pdf
 from tests.pictures import encoded, page
+from tests.strips import lines
 
 INPUTS = openapi(Path("predict.py").read_text())["components"]["schemas"]
 DEFAULTS = {name: field["default"] for name, field in INPUTS["Input"]["properties"].items() if "default" in field}
@@ -109,6 +110,14 @@ def test_each_output_format_answers(predict: Callable[..., tuple[str, dict[str, 
 def test_a_pdf_is_drawn_at_the_dpi_that_is_asked_for(predict: Callable[..., tuple[str, dict[str, Any]]]) -> None:
     (read,) = json.loads(predict(pdf(page(144, 72)), dpi=100, output_format="json")[0])["pages"]
     assert (read["width"], read["height"]) == (200, 100)
+
+
+def test_a_long_page_is_cut_unless_that_is_off(predict: Callable[..., tuple[str, dict[str, Any]]]) -> None:
+    strip = encoded(lines((100, 1400), 40, pitch=34, font_px=16)[0])
+    cut, whole = (predict(strip, cut_long_pages=value)[1] for value in (True, False))
+    assert whole["completion_tokens"] == 8  # the most that a page, or a part, was given
+    assert cut["completion_tokens"] > 8
+    assert cut["pages"] == whole["pages"] == 1
 
 
 def test_the_metrics_are_recorded(predict: Callable[..., tuple[str, dict[str, Any]]]) -> None:

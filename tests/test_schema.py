@@ -18,7 +18,12 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 
 def test_every_input_has_what_its_declaration_says() -> None:
     """The declarations as the running Python holds them, against the document made from the text."""
-    kinds = {cog.Path: {"type": "string", "format": "uri"}, str: {"type": "string"}, int: {"type": "integer"}}
+    kinds = {
+        cog.Path: {"type": "string", "format": "uri"},
+        str: {"type": "string"},
+        int: {"type": "integer"},
+        bool: {"type": "boolean"},
+    }
     parameters = list(inspect.signature(Predictor.predict).parameters.values())[1:]
     assert list(SCHEMAS["Input"]["properties"]) == [parameter.name for parameter in parameters]
     for order, parameter in enumerate(parameters):

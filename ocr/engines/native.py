@@ -64,6 +64,10 @@ class NativeEngine(Generic[R]):
         """See `ocr.types.Engine`."""
         self.processor.check(prompt, text)
 
+    def scale(self, size: tuple[int, int], preset: Any) -> float:
+        """How many px the model sees for each px of a page; see `ocr.types.Engine`."""
+        return self.processor.scale(size, preset)
+
     def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
         """Decode pages together; see `ocr.types.Engine`."""
         batch = RunningBatch(PaddedRunner(self.network.model))

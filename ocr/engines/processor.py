@@ -53,6 +53,10 @@ class Processor(ABC, Generic[R]):
     def most_image_tokens(self, preset: Any) -> int:
         """How many tokens an image can take at this preset."""
 
+    @abstractmethod
+    def scale(self, size: tuple[int, int], preset: Any) -> float:
+        """How many px the model sees at this preset for each px of a page of this (width, height)."""
+
     def check(self, prompt: Prompt, text: str) -> None:
         """Raise InputError for words that hold one of the model's own tokens."""
         fill(prompt, text, self.reserved)

@@ -32,6 +32,9 @@ TASKS = (
     SPOT_TEXT,
     IMAGE_TO_SVG,
 )
+# Tasks that read print: of a page in parts their answer is that of the parts, one after the other. The others are about
+# a picture as a whole.
+TASKS_THAT_READ = (MARKDOWN, FREE_OCR, OCR_WITH_BOXES, DETECT_LAYOUT, PARSE_WEB_PAGE, SPOT_TEXT)
 
 GUNDAM, TINY, SMALL, BASE, LARGE = PRESETS = ("Gundam (Recommended)", "Tiny", "Small", "Base", "Large")
 DEFAULT_PRESET = GUNDAM

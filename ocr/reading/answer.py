@@ -21,6 +21,7 @@ class Answer:
     raw: str = ""
     markdown: str = ""
     elements: list[Element] = field(default_factory=list)
+    understood: list[AnswerEvent] = field(default_factory=list)  # what the parser made of it
     problems: list[str] = field(default_factory=list)
     end: FinishReason | None = None  # why the model is to be stopped here, as far as the elements tell
 
@@ -39,40 +40,33 @@ class Answer:
         yield from self.elements
 
 
-class StreamedAnswer(Answer):
-    """An answer as it streams."""
+class ShownAnswer(Answer):
+    """An answer made of a parser's events: what they say as markdown and as whole elements."""
 
-    def __init__(self, request: Request, number: int, scale: Scale, link: Link = picture_name) -> None:
+    def __init__(self, request: Request, number: int, link: Link = picture_name) -> None:
         super().__init__()
         card = MODELS[request.model]
         self._asked, self._words = request.asked, request.words
-        self._parser = PARSERS[self._asked.dialect](scale)
         self._page = MarkdownPage(
             number, lists_boxes=self._asked.lists_boxes, replacements=card.replacements, link=link
         )
         self._open = Elements()
         self._repeated = RepeatedElements() if card.repeats_elements else None
         self._candidates: list[Element] = []  # where the answer is chosen from all elements at its end
-        self.problems = self._parser.problems
 
-    def feed(self, text: str) -> Iterator[PageEvent]:
-        if text:
-            self.raw += text
-            yield Raw(text)
-        yield from self._understand(self._parser.feed(text))
+    def understand(self, events: Iterable[AnswerEvent]) -> Iterator[PageEvent]:
+        """What these events of a parser make certain."""
+        for event in events:
+            self.understood.append(event)
+            if not self._asked.selects:
+                yield from self._show(self._page.write(event))
+            yield from self._keep(self._open.feed(event))
 
     def close(self) -> Iterator[PageEvent]:
-        yield from self._understand(self._parser.close())
         yield from self._keep(self._open.close())
         if self._asked.selects:
             yield from self._select()
         yield from self._show(self._page.close())
-
-    def _understand(self, events: Iterable[AnswerEvent]) -> Iterator[PageEvent]:
-        for event in events:
-            if not self._asked.selects:
-                yield from self._show(self._page.write(event))
-            yield from self._keep(self._open.feed(event))
 
     def _show(self, markdown: str) -> Iterator[PageEvent]:
         if markdown:
@@ -98,3 +92,22 @@ class StreamedAnswer(Answer):
             yield element
         if not self.elements:
             self.problems.append(f"Nothing on the page matches {self._words!r}.")
+
+
+class StreamedAnswer(ShownAnswer):
+    """An answer as a model writes it."""
+
+    def __init__(self, request: Request, number: int, scale: Scale, link: Link = picture_name) -> None:
+        super().__init__(request, number, link)
+        self._parser = PARSERS[request.asked.dialect](scale)
+        self.problems = self._parser.problems
+
+    def feed(self, text: str) -> Iterator[PageEvent]:
+        if text:
+            self.raw += text
+            yield Raw(text)
+        yield from self.understand(self._parser.feed(text))
+
+    def close(self) -> Iterator[PageEvent]:
+        yield from self.understand(self._parser.close())
+        yield from super().close()

@@ -89,15 +89,27 @@ class PageReading:
     """One page from its first attempt to its result."""
 
     def __init__(
-        self, request: Request, number: int, page: DrawnPage, decoding: Decoding, link: Link = picture_name
+        self,
+        request: Request,
+        number: int,
+        page: DrawnPage,
+        decoding: Decoding,
+        link: Link = picture_name,
+        origin: tuple[int, int] = (0, 0),
     ) -> None:
+        """Begins nothing yet.
+
+        `origin` is where on the whole page the upper left corner of this one lies, for boxes in pixels of the whole.
+        """
         self.number = number
         self.is_over = False  # whether its PageResult has come
+        self.answer = Answer()  # of the best attempt, once it is over
         self._image = page.image
         self._request = request
         self._decoding = decoding
         self._problems = page.problems  # of the image; they stand before those of the answer
         self._link = link
+        self._origin = origin
         self._attempts: list[Attempt] = []
         self._fallbacks = 0  # how many of them were taken
         self._retries = 0
@@ -143,7 +155,7 @@ class PageReading:
         attempt = self._attempts[-1]
         if isinstance(output, Prepared):
             attempt.prompt_tokens, attempt.image_tokens = output.prompt_tokens, output.image_tokens
-            scale = Scale(extent=output.extent, page=self._image.size)
+            scale = Scale(extent=output.extent, page=self._image.size, origin=self._origin)
             attempt.answer = StreamedAnswer(self._request, self.number, scale, self._link)
             return
         self._first_token = self._first_token or time.monotonic() - self._started
@@ -180,7 +192,7 @@ class PageReading:
         if best is not last:
             yield Retry(self.number, last.finish)
             yield from best.answer.replay()
-        self.is_over = True
+        self.is_over, self.answer = True, best.answer
         yield PageResult(
             page=self.number,
             width=self._image.width,

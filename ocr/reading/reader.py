@@ -3,7 +3,7 @@
 import importlib
 import logging
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
@@ -14,6 +14,7 @@ from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
+from ocr.reading.joining import readings
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult, PageStart
@@ -22,6 +23,7 @@ from ocr.weights.status import status
 log = logging.getLogger(__name__)
 
 Tagged = tuple[int, PageEvent]  # the index of the page among those that are read, and an event of it
+Asked = tuple[int, PageReading]  # the same index, and the page or a part of it
 
 
 class Reader:
@@ -68,7 +70,8 @@ class Reader:
         """Read numbered upright RGB pages; each one's events end with its PageResult, and then the next one's begin.
 
         Pages are taken up `batch` at a time and decoded together; by default as many as OCR_BATCH says, or memory has
-        room for. They come to the same as one by one. A page that cannot be read ends with the reason `error`, and the
+        room for. They come to the same as one by one. A page that is too long or too large is read in parts, each of
+        which takes the place of a page in a batch. A page that cannot be read ends with the reason `error`, and the
         others go on. `link` says where the markdown links to for a page's n-th picture. Closing the iterator stops the
         work within one token. Raises InputError for a request that no page could be read with, SetupError for a model
         that cannot be loaded, both before any page is taken.
@@ -115,22 +118,34 @@ def _read_batches(
 ) -> Generator[Tagged]:
     """The events of the pages, those of a batch mixed; a batch is taken when the one before is over.
 
-    No engine is asked about a page that is blank, or that could not be drawn.
+    A batch is of pages and of parts of such that are cut. No engine is asked about a page that is blank, or that could
+    not be drawn.
     """
-    coming = enumerate(pages)
+    coming = _readings(engine, request, pages, decoding, link)
     while taken := list(islice(coming, batch)):
-        asked: dict[int, PageReading] = {}
-        for index, (number, page) in taken:
-            if isinstance(page, InputError):
-                yield index, _unasked(request, number, FinishReason.ERROR, error=str(page))
-                continue
-            drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
-            if not drawn.problems and drawn.is_blank:  # what looks empty may be what is missing in the image
-                yield index, PageStart(number, *drawn.image.size)
-                yield index, _unasked(request, number, FinishReason.BLANK, drawn.image)
+        asked: list[Asked] = []
+        for index, reading in taken:
+            if isinstance(reading, PageReading):
+                asked.append((index, reading))
             else:
-                asked[index] = PageReading(request, number, drawn, decoding, link)
+                yield from _tagged(index, reading)
         yield from _read_batch(engine, asked)
+
+
+def _readings(
+    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, link: Link
+) -> Iterator[tuple[int, PageReading | list[PageEvent]]]:
+    """What is to be read of each page, or its events if there is nothing."""
+    for index, (number, page) in enumerate(pages):
+        if isinstance(page, InputError):
+            yield index, [_unasked(request, number, FinishReason.ERROR, error=str(page))]
+            continue
+        drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
+        if not drawn.problems and drawn.is_blank:  # what looks empty may be what is missing in the image
+            blank = _unasked(request, number, FinishReason.BLANK, drawn.image)
+            yield index, [PageStart(number, *drawn.image.size), blank]
+        else:
+            yield from ((index, reading) for reading in readings(engine, request, number, drawn, decoding, link))
 
 
 def _unasked(
@@ -140,35 +155,36 @@ def _unasked(
     return PageResult(number, *size, request.model, "", "", (), reason, error=error, image=page)
 
 
-def _read_batch(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
+def _read_batch(engine: Engine, asked: Sequence[Asked]) -> Iterator[Tagged]:
     """Read pages to their results: together, then one by one those that repeated themselves or failed with the rest."""
-    if len(pages) > 1:
-        yield from _attempt(engine, pages)
-    for index, page in pages.items():
+    if len(asked) > 1:
+        yield from _attempt(engine, asked)
+    for index, page in asked:
         while not page.is_over:
-            yield from _attempt(engine, {index: page})
+            yield from _attempt(engine, [(index, page)])
 
 
-def _attempt(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
+def _attempt(engine: Engine, asked: Sequence[Asked]) -> Iterator[Tagged]:
     """Read pages together once. A failure ends a page that was read alone; of several, each is then read alone."""
-    for index, page in pages.items():
+    for index, page in asked:
         yield from _tagged(index, page.begin())
     try:
-        yield from _decode(engine, pages)
+        yield from _decode(engine, asked)
     except OCRError as error:
         if not isinstance(error, InputError):  # where it stood; the results say the rest
-            numbers = ", ".join(str(page.number) for page in pages.values())
+            numbers = ", ".join(str(page.number) for _, page in asked)
             log.warning("Reading page %s failed: %s", numbers, error, exc_info=error)
-        for index, page in pages.items():
-            yield from _tagged(index, page.break_off(str(error), is_last=len(pages) == 1))
+        for index, page in asked:
+            yield from _tagged(index, page.break_off(str(error), is_last=len(asked) == 1))
 
 
-def _decode(engine: Engine, pages: Mapping[int, PageReading]) -> Iterator[Tagged]:
-    indices, readings = list(pages), list(pages.values())
-    with closing(engine.read([page.input for page in readings], readings[0].decoding())) as outputs:
+def _decode(engine: Engine, asked: Sequence[Asked]) -> Iterator[Tagged]:
+    inputs = [page.input for _, page in asked]
+    with closing(engine.read(inputs, asked[0][1].decoding())) as outputs:
         for output in outputs:
-            yield from _tagged(indices[output.page], readings[output.page].receive(output))
-    for page in readings:
+            index, page = asked[output.page]
+            yield from _tagged(index, page.receive(output))
+    for _, page in asked:
         if page.is_being_read:
             raise ModelError(f"The model stopped in the middle of page {page.number} without a reason.")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ocr.errors import InputError, choices
 from ocr.models.catalog import MODELS
-from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
+from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_THAT_READ, TASKS_WITH_REFERENCE
 from ocr.types import Prompt
 
 
@@ -18,6 +18,7 @@ class Request:
     reference: str = ""
     resolution: str = DEFAULT_PRESET
     prompt: str = ""
+    cut_long_pages: bool = True  # whether pages too long or too large to be read at once are read in parts
 
     def __post_init__(self) -> None:
         for name, value, table in (
@@ -51,6 +52,11 @@ class Request:
         """The prompt to use: the user's own where there is one, else the task's."""
         model = MODELS[self.model]
         return model.own_prompt if self.prompt.strip() and model.own_prompt else model.tasks[self.task]
+
+    @property
+    def reads_print(self) -> bool:
+        """Whether the print on a page is what is asked for, so that a page can be read in parts."""
+        return not self.prompt.strip() and self.task in TASKS_THAT_READ
 
     @property
     def preset(self) -> Any:

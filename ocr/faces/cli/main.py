@@ -119,6 +119,7 @@ def _job(options: Options, reader: Reader) -> Job:
         reference=options.reference,
         resolution=options.resolution,
         prompt=options.prompt,
+        cut_long_pages=not options.whole_pages,
     )
     list(page_ranges(options.pages))  # wrong ones are wrong for every document
     decoding = Decoding(max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s)

@@ -51,6 +51,7 @@ class Options:
     pages: str
     dpi: int
     max_new_tokens: int
+    whole_pages: bool
     batch: int | None
 
 
@@ -178,5 +179,11 @@ def _pages(heading: str) -> list[click.Parameter]:
         Grouped(heading, ["--pages"], default="", metavar="LIST", help="which ones, like 1-3,7 (default: all)"),
         limit("--dpi", MIN_DPI, MAX_DPI, PDF_DPI, "at which PDF pages are drawn"),
         limit("--max-new-tokens", 1, MAX_NEW_TOKENS, Decoding.max_new_tokens, "the most tokens of text for a page"),
+        Grouped(
+            heading,
+            ["--whole-pages"],
+            is_flag=True,
+            help="read pages at once, too long or too large ones too, and not in parts that are put together",
+        ),
         limit("--batch", 1, MAX_BATCH, None, "pages decoded together"),
     ]

@@ -78,6 +78,9 @@ def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     return inputs
 
 
+_TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
+
+
 def _value(name: str, value: str, kind: str) -> Any:
     if value.startswith("@"):
         return data_url(Path(value[1:]))
@@ -86,6 +89,10 @@ def _value(name: str, value: str, kind: str) -> Any:
             return int(value)
         except ValueError:
             raise InputError(f"{name} is {value!r}; it must be a whole number.") from None
+    if kind == "boolean":
+        if value not in _TRUTHS:
+            raise InputError(f"{name} is {value!r}; it must be one of: {choices(_TRUTHS)}.")
+        return _TRUTHS[value]
     return value
 
 

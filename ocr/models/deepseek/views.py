@@ -45,6 +45,19 @@ def square_views(page: Image.Image, preset: SquareViews) -> Views:
     return Views(np.asarray(whole), _tiles(page, preset.tile, columns, rows), columns, rows)
 
 
+def view_scale(size: tuple[int, int], preset: SquareViews) -> float:
+    """How many px of its closest view there are for each px of a page of this (width, height).
+
+    A view that is stretched has fewer along one side, and those count: letters squeezed together are as hard to read.
+    """
+    width, height = size
+    whole = preset.base / max(size)
+    if preset.tile is None or max(size) <= preset.tile:
+        return whole
+    columns, rows = tile_grid(width, height, tile=preset.tile)
+    return max(whole, min(columns * preset.tile / width, rows * preset.tile / height))
+
+
 MIN_TILES, MAX_TILES = 2, 9  # the hub's own bounds
 
 

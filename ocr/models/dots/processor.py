@@ -1,5 +1,6 @@
 """What dots.ocr and dots.mocr see of a page: its size for them and a prompt. Knows no network and no torch."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -85,6 +86,10 @@ class DotsProcessor(Processor[Page]):
     def most_image_tokens(self, preset: int | None) -> int:
         """How many tokens an image can take at this preset."""
         return self._most_pixels(preset) // self.rules.multiple**2
+
+    def scale(self, size: tuple[int, int], preset: int | None) -> float:
+        """How many px the model sees at this preset for each px of a page, but for the rounding to whole patches."""
+        return min(1.0, math.sqrt(self._most_pixels(preset) / math.prod(size)))
 
     def _prompt_ids(self, page: PageInput, size: tuple[int, int], image_tokens: int) -> Iterator[int]:
         text = FRAME.around(self._wording(page, size), page.prompt.system)

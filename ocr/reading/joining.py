@@ -1,0 +1,187 @@
+"""A page that is read in parts: its one result, put together of theirs. Of engines it knows how they shrink pages."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from PIL import Image
+
+from ocr.documents.blank import is_blank
+from ocr.documents.page import DrawnPage
+from ocr.models.catalog import MODELS
+from ocr.output.markdown import Link
+from ocr.reading.answer import Answer, ShownAnswer
+from ocr.reading.attempts import PageReading
+from ocr.reading.overlaps import Block, blocks, common_box, without_repeated
+from ocr.reading.parts import READABLE, Area, Size, areas, line_height
+from ocr.reading.request import Request
+from ocr.types import (
+    Decoding,
+    Engine,
+    PageEvent,
+    PageResult,
+    PageStart,
+    Piece,
+    Prepared,
+    Raw,
+    Retry,
+    Text,
+    worst,
+)
+
+BETWEEN = "\n\n"  # the texts of two parts
+
+
+def readings(
+    engine: Engine, request: Request, number: int, page: DrawnPage, decoding: Decoding, link: Link
+) -> Sequence[PageReading]:
+    """What is to be read of a page: the page, or its parts where it is too long or too large and the request allows it.
+
+    It is too large where no preset of the model would show its print large enough: whoever asks for a coarse one gets
+    what the model makes of the page at that. Print too small to be read is a problem of the page. No engine is asked
+    about parts that are blank.
+    """
+
+    def scale(size: Size) -> float:
+        return engine.scale(size, request.preset)
+
+    def best_scale(size: Size) -> float:
+        return max(engine.scale(size, preset) for preset in MODELS[request.model].presets.values())
+
+    if not request.reads_print:
+        return [PageReading(request, number, page, decoding, link)]
+    image = page.image
+    line = line_height(image)
+    cut = areas(image, best_scale, line) if request.cut_long_pages else []
+    parts = [area for area in cut if not is_blank(image.crop(area))] if len(cut) > 1 else []
+    closest = min((scale((x2 - x1, y2 - y1)) for x1, y1, x2, y2 in parts), default=scale(image.size))
+    page = replace(page, problems=(*page.problems, *_too_small(line, closest)))
+    if not parts:
+        return [PageReading(request, number, page, decoding, link)]
+    return CutPage(request, number, page, parts, decoding, link).readings
+
+
+def _too_small(line: float | None, scale: float) -> list[str]:
+    if line is None or line * scale >= READABLE:
+        return []
+    advice = "Choose a larger preset, or crop the page." if scale < 1 else "Scan or draw the page at more dots an inch."
+    return [
+        f"The lines are about {line * scale:.1f} px high as the model sees them; print of less than {READABLE:g} px is "
+        f"often misread. {advice}"
+    ]
+
+
+class CutPage:
+    """A page that is read in parts, which come to one result."""
+
+    def __init__(
+        self,
+        request: Request,
+        number: int,
+        page: DrawnPage,
+        parts: Sequence[Area],
+        decoding: Decoding,
+        link: Link,
+    ) -> None:
+        image = page.image
+        self.readings = [PartReading(self, request, number, image.crop(area), decoding, area) for area in parts]
+        self._start = PageStart(number, *image.size)
+        self._image, self._model, self._problems = image, request.model, page.problems
+        self._answer = JoinedAnswer(request, number, link)
+        self._has_begun = False
+        self._results: list[PageResult] = []  # of the first parts, as far as they were put together
+
+    def begin(self) -> Iterator[PageStart]:
+        """Say that the page is begun, once."""
+        if not self._has_begun:
+            self._has_begun = True
+            yield self._start
+
+    def put_together(self) -> Iterator[PageEvent]:
+        """What is certain of the page: all of the parts that are over, up to the first that is not."""
+        for part in self.readings[len(self._results) :]:
+            if part.result is None:
+                return
+            self._results.append(part.result)
+            yield from self._answer.add(part.answer, part.area)
+        yield from self._answer.close()
+        yield self._result()
+
+    def _result(self) -> PageResult:
+        parts = self._results
+        return PageResult(
+            page=self._start.page,
+            width=self._start.width,
+            height=self._start.height,
+            model=self._model,
+            text=self._answer.raw,
+            markdown=self._answer.markdown,
+            elements=tuple(self._answer.elements),
+            finish_reason=worst([part.finish_reason for part in parts]),
+            prompt_tokens=sum(part.prompt_tokens for part in parts),
+            completion_tokens=sum(part.completion_tokens for part in parts),
+            image_tokens=sum(part.image_tokens for part in parts),
+            time_to_first_token=parts[0].time_to_first_token,
+            seconds=sum(part.seconds for part in parts),
+            problems=(*self._problems, *self._answer.problems),
+            retries=sum(part.retries for part in parts),
+            error=next((part.error for part in parts if part.error), ""),
+            image=self._image,
+        )
+
+
+class PartReading(PageReading):
+    """One part of a page; what it yields is of the whole page, and comes when the parts before it are over."""
+
+    def __init__(
+        self, page: CutPage, request: Request, number: int, image: Image.Image, decoding: Decoding, area: Area
+    ) -> None:
+        super().__init__(request, number, DrawnPage(image), decoding, origin=area[:2])
+        self.area = area
+        self.result: PageResult | None = None
+        self._page = page
+
+    def begin(self) -> Iterator[PageStart | Retry]:
+        for _ in super().begin():
+            pass
+        yield from self._page.begin()
+
+    def receive(self, output: Prepared | Piece) -> Iterator[PageEvent]:
+        yield from self._of_page(super().receive(output))
+
+    def break_off(self, error: str, *, is_last: bool) -> Iterator[PageEvent]:
+        yield from self._of_page(super().break_off(error, is_last=is_last))
+
+    def _of_page(self, events: Iterable[PageEvent]) -> Iterator[PageEvent]:
+        for event in events:
+            if isinstance(event, PageResult):
+                self.result = event.without_image()
+                yield from self._page.put_together()
+
+
+class JoinedAnswer(ShownAnswer):
+    """The answer of a page whose parts' answers are added one by one, in order."""
+
+    def __init__(self, request: Request, number: int, link: Link) -> None:
+        super().__init__(request, number, link)
+        self._area: Area | None = None  # of the part added last
+        self._blocks: list[Block] = []  # what it said, where that was kept
+
+    def add(self, part: Answer, area: Area) -> Iterator[PageEvent]:
+        """What the next part makes certain; what the one before it has said already is left out where they overlap."""
+        said = blocks(part.understood)
+        if self._area and (overlap := common_box(self._area, area)):
+            said = without_repeated(self._blocks, said, overlap)
+        yield from self._join(part.raw)
+        for block in said:
+            yield from self.understand(block.events())
+        yield from self._keep(self._open.close())
+        yield from self._show(self._page.close())
+        self.problems += part.problems
+        self._area, self._blocks = area, said
+
+    def _join(self, raw: str) -> Iterator[PageEvent]:
+        if raw:
+            raw = (BETWEEN if self.raw else "") + raw
+            self.raw += raw
+            yield Raw(raw)
+        yield from self.understand([Text(BETWEEN)])
