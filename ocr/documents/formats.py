@@ -40,8 +40,7 @@ FORMATS: Mapping[str, Format] = {
         "JPEG",
         (".jpg", ".jpeg", ".jpe", ".jfif"),
         "the first picture",
-        "grey, RGB, CMYK of 8 bits and lossless; grey and YCbCr of 12 bits",
-        "no arithmetic coding",
+        "grey, RGB, CMYK of 8 bits, arithmetic coding and lossless too; grey and YCbCr of 12 bits",
     ),
     "JPEG2000": Format(
         "JPEG 2000",
