@@ -187,7 +187,7 @@ class PageResult:
     seconds: float = (
         0.0  # s spent on the page, all attempts; pages of a batch divide the time, so that sums over pages are true
     )
-    problems: tuple[str, ...] = ()  # print too small to be read, what could not be understood; one sentence each
+    problems: tuple[str, ...] = ()  # of the image, then of the answer: what is missing or not understood
     retries: int = 0  # how often the page was read again after text had come: it repeated itself, or its batch failed
     error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
     # The page itself, None where there was none to read. It is large: whoever keeps results keeps them without_image.
