@@ -301,3 +301,9 @@ def test_the_libraries_for_rare_files_are_imported_when_one_comes() -> None:
         "sys.exit(bool({'tifffile', 'imagecodecs', 'pillow_heif', 'torch'} & set(sys.modules)))"
     )
     assert run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_readme_lists_the_format_as_the_table_has_it(name: str) -> None:
+    row = FORMATS[name]
+    assert f"| {row.name} | {row.pages} | {row.samples} | {row.limits} |" in Path("README.md").read_text()
