@@ -2,12 +2,13 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
 from bench import long_document, shapes_deepseek, shapes_dots
-from bench.full_size import FullSize, write_checkpoint
+from bench.full_size import FullSize, measure, write_checkpoint
 from ocr.models.deepseek.engine import model_config
 from ocr.models.dots import engine as dots
 from ocr.models.dots.card import DOTS_OCR
@@ -78,3 +79,14 @@ def test_the_long_document_is_read_to_its_end(tmp_path: Path) -> None:
     seen = long_document.go_through(tmp_path / "long.pdf", 3)
     assert seen["pages"] == 3
     assert seen["reads"] > seen["draws"] > 10  # MB
+
+
+def test_a_page_is_measured_through_the_predictor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = {"MODELS": "deepseek-ocr-tiny", "CHECKPOINTS": "", "DEVICE": "cpu", "DTYPE": "float32"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"OCR_{name}", value)
+    image = shutil.copy("examples/invoice.png", tmp_path)
+    row = measure("deepseek-ocr-tiny", Path(image), "Small")
+    assert row["image tokens"] == 111
+    assert row["vision s"] > 0
+    assert row["tokens/s"] > 0
