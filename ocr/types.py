@@ -15,6 +15,9 @@ MAX_NEW_TOKENS = 32768  # tokens a page may be given at most, by any caller
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in page pixels, origin top left
 
 
+Point = tuple[float, float]  # x, y in page pixels
+
+
 class FinishReason(StrEnum):
     """Why a page ended, best first: the finish reason of a document is the last in this order of its pages'."""
 
@@ -159,6 +162,21 @@ class Element:
     label: str
     bbox: Box | None = None
     text: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of print on a page, as networks that find and read lines see it."""
+
+    text: str  # "" where print was found that could not be read
+    score: float  # mean probability of its signs, 0 to 1
+    corners: tuple[Point, Point, Point, Point]  # of its frame, from the upper left of the text as it reads, clockwise
+
+    @property
+    def bbox(self) -> Box:
+        """The upright box around its frame."""
+        xs, ys = zip(*self.corners, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
 
 
 @dataclass(frozen=True)
