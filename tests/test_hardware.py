@@ -44,6 +44,24 @@ def test_auto_picks_the_best_the_machine_can_do(machine: Machine, pretended: dic
     assert str(choose_hardware(Settings())) == chosen
 
 
+def test_auto_takes_the_dtype_that_a_model_wants_and_a_setting_overrules_it(machine: Machine) -> None:
+    machine()
+    assert str(choose_hardware(Settings(), "float32")) == "cpu, float32, sdpa"
+    assert str(choose_hardware(Settings(dtype="bfloat16"), "float32")) == "cpu, bfloat16, sdpa"
+    machine(capability=(9, 0))
+    assert str(choose_hardware(Settings(), "float32")) == "cuda, float32, sdpa"
+
+
+@pytest.mark.parametrize(
+    ("faster", "chosen"),
+    [(torch.bfloat16, "cpu, bfloat16, sdpa"), (torch.float32, "cpu, float32, sdpa")],
+)
+def test_auto_measures_what_a_page_takes(monkeypatch: pytest.MonkeyPatch, faster: torch.dtype, chosen: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(hardware, "_page_seconds", lambda dtype: 1.0 if dtype == faster else 2.0)
+    assert str(choose_hardware(Settings())) == chosen
+
+
 def test_what_is_asked_for_is_taken(machine: Machine) -> None:
     machine(capability=(9, 0))
     assert str(choose_hardware(Settings(device="cpu", dtype="float16", attention="eager"))) == "cpu, float16, eager"

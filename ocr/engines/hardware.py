@@ -4,10 +4,12 @@ import logging
 import math
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.nn.functional import linear
 
 from ocr.errors import SetupError
 from ocr.settings import Settings
@@ -38,14 +40,15 @@ class Hardware:
         return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}"
 
 
-def choose_hardware(settings: Settings) -> Hardware:
+def choose_hardware(settings: Settings, dtype: str = "auto") -> Hardware:
     """The settings with each `auto` replaced by the best this machine can do, and the choice logged.
 
-    Raises SetupError where a setting asks for what the machine cannot do.
+    `dtype` is the one a model is best computed in, where the settings leave it open. Raises SetupError where a setting
+    asks for what the machine cannot do.
     """
     device = _device(settings.device)
-    dtype = _dtype(settings.dtype, device)
-    hardware = Hardware(device, dtype, _attention(settings.attention, device, dtype))
+    chosen = _dtype(dtype if settings.dtype == "auto" else settings.dtype, device)
+    hardware = Hardware(device, chosen, _attention(settings.attention, device, chosen))
     log.info("Running on %s.", hardware)
     return hardware
 
@@ -70,18 +73,35 @@ def _dtype(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def _is_bfloat16_faster() -> bool:
-    """Whether this processor multiplies bf16 matrices of an engine's size in less time than fp32 ones."""
+    """Whether this processor reads a page in less time in bf16 than in fp32."""
+    return _page_seconds(torch.bfloat16) < _page_seconds(torch.float32)
 
-    def seconds(dtype: torch.dtype) -> float:
-        a, b = torch.ones(256, 1280, dtype=dtype), torch.ones(1280, 1792, dtype=dtype)
-        times = []
-        for _ in range(4):
-            start = time.perf_counter()
-            a @ b
-            times.append(time.perf_counter() - start)
-        return min(times)
 
-    return seconds(torch.bfloat16) < seconds(torch.float32)
+# What a page at Base asks of a full-size DeepSeek-OCR: its vision and prompt take as long as about 80 tokens of its
+# answer (bench/full_size.md), which is what 700 rows at once take in fp32; an answer of 300 tokens is single rows.
+ROWS_AT_ONCE, SINGLE_ROWS = 700, 300
+FEW_ROWS = 64  # at once in the measurement: in bf16 a processor without it takes 32 ms for so many
+
+
+def _page_seconds(dtype: torch.dtype) -> float:
+    """What a page takes of one matrix, by the products that vision, prompts and decoding are made of.
+
+    Single rows run through more matrices than a cache holds, as in decoding, where reading them is what takes the time.
+    """
+    matrices = torch.ones(8, 1792, 1280, dtype=dtype)
+    many, single = torch.ones(FEW_ROWS, 1280, dtype=dtype), torch.ones(1, 1280, dtype=dtype)
+    at_once = _least_seconds(lambda: linear(many, matrices[0]))
+    one = _least_seconds(lambda: [linear(single, matrix) for matrix in matrices]) / len(matrices)
+    return at_once * ROWS_AT_ONCE / FEW_ROWS + one * SINGLE_ROWS
+
+
+def _least_seconds(run: Callable[[], object]) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _attention(wanted: str, device: torch.device, dtype: torch.dtype) -> str:

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,7 +43,7 @@ def examine() -> Iterator[Finding]:
         yield Finding(State.WRONG, "settings", str(error))
         return
     yield Finding(State.OK, "settings", "; ".join(_changed(settings)) or "all as they are by default")
-    yield from _torch(settings)
+    yield from _torch(settings, _needed(settings, reader)[0])
     yield from _weights(settings, reader)
     yield from _fonts()
     for name, (find, use) in OPTIONAL.items():
@@ -58,11 +58,16 @@ def _changed(settings: Settings) -> Iterator[str]:
             yield f"{variable}={','.join(value) if isinstance(value, tuple) else value}"
 
 
-def _torch(settings: Settings) -> Iterator[Finding]:
-    """Device, dtype and attention; imports torch, which takes seconds."""
+def _needed(settings: Settings, reader: Reader) -> Sequence[str]:
+    """The models that must be there: those that OCR_MODELS names, or the one which `auto` stands for."""
+    return settings.models or (reader.resolve(AUTO),)
+
+
+def _torch(settings: Settings, model: str) -> Iterator[Finding]:
+    """Device, dtype and attention of a model; imports torch, which takes seconds."""
     try:
         torch = importlib.import_module("torch")
-        hardware = importlib.import_module("ocr.engines.hardware").choose_hardware(settings)
+        hardware = importlib.import_module("ocr.engines.hardware").choose_hardware(settings, MODELS[model].dtype)
     except ImportError as error:
         yield Finding(State.WRONG, "torch", f"cannot be imported: {error}; install requirements.txt (or -cpu).")
         return
@@ -80,8 +85,8 @@ def _torch(settings: Settings) -> Iterator[Finding]:
 
 
 def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:
-    """The weights of each model: those that OCR_MODELS names must be there, or that which `auto` stands for."""
-    needed = settings.models or (reader.resolve(AUTO),)
+    """The weights of each model."""
+    needed = _needed(settings, reader)
     for model in MODELS:
         found = status(model, settings.checkpoints)
         is_wrong = found.readiness is Readiness.BROKEN or (found.readiness is Readiness.ABSENT and model in needed)

@@ -26,7 +26,7 @@ from ocr.settings import Settings
 
 def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
-    hardware = choose_hardware(settings)
+    hardware = choose_hardware(settings, card.dtype)
     tokenizer = load_tokenizer(folder)
     config = model_config(read_json(folder / "config.json"), token_id(tokenizer, IMAGE))
     processor = DeepSeekProcessor(tokenizer, config.text_config.max_position_embeddings, card)

@@ -25,7 +25,7 @@ from ocr.settings import Settings
 
 def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
-    hardware = choose_hardware(settings)
+    hardware = choose_hardware(settings, card.dtype)
     config = model_config(read_json(folder / "config.json"))
     vision = config.vision_config
     rules = patch_rules(read_json(folder / "preprocessor_config.json"), patch=vision.patch, merge=vision.merge)
