@@ -107,7 +107,7 @@ def byte_tokenizer(size: int = 300, special_ids: Mapping[str, int] = TINY_IDS) -
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     in_order = sorted(special_ids, key=lambda name: special_ids[name])
-    tokenizer.add_tokens([AddedToken(name, special=name.startswith("<｜"), normalized=False) for name in in_order])
+    tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in in_order])
     return tokenizer
 
 

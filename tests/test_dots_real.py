@@ -51,7 +51,8 @@ def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, sha
     request = Request(model="dots.ocr")
     page = PageInput(image, request.asked, request.words, MODELS["dots.ocr"].presets[request.resolution])
     prepared, *pieces = dots.load(folder, DOTS_OCR, Settings()).read([page], Decoding(max_new_tokens=8192))
-    assert prepared == Prepared(page=0, prompt_tokens=5097, image_tokens=4880, extent=SEEN)
+    # That run's prompt had one token more, which its chat template puts in; test_real_tokenizers.py holds this one.
+    assert prepared == Prepared(page=0, prompt_tokens=5096, image_tokens=4880, extent=SEEN)
 
     last = pieces[-1]
     assert isinstance(last, Piece)
