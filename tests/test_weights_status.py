@@ -105,7 +105,7 @@ CASES = {
         "",
         "absent",
         "No checkpoint 'dotsocr' in ROOT; put your own folder there, or use one of: deepseek-ocr, dots.ocr, dots.mocr,"
-        " deepseek-ocr-tiny.",
+        " pp-ocr, deepseek-ocr-tiny.",
     ),
 }
 

@@ -7,5 +7,6 @@ not whole and in the way is moved aside to NAME.broken-1, never deleted.
 
 Only files of a row of the table are ever written, whatever a source offers: no code, no pickle.
 
-Knows nothing of models. Needs the standard library alone, and huggingface_hub only to download where pget does not.
+Knows nothing of models. Needs the standard library alone, huggingface_hub only to download where pget does not, and pip
+for what comes in wheels.
 """

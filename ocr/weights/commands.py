@@ -56,10 +56,14 @@ def _verify(names: Sequence[str], root: Path) -> int:
         print(f"Nothing to verify in {root}.", file=sys.stderr)
     failed = len(there) < max(len(names), 1)
     for checkpoint in there:
-        lines, pinned = list(checkpoint.faults), os.path.lexists(checkpoint.folder / LOCK)
-        if not lines and pinned:
-            lines = altered(checkpoint.folder, _say)
-        good = f"every sha256 is as in {LOCK}" if pinned else f"structurally whole; no {LOCK} to compare a sha256 with"
+        pins = checkpoint.row.pins if checkpoint.row else {}
+        lines, is_pinned = list(checkpoint.faults), bool(pins) or os.path.lexists(checkpoint.folder / LOCK)
+        if not lines and is_pinned:
+            lines = altered(checkpoint.folder, _say, pins)
+        known = "the table of checkpoints" if pins else LOCK
+        good = (
+            f"every sha256 is as in {known}" if is_pinned else f"structurally whole; no {LOCK} to compare a sha256 with"
+        )
         print("\n  ".join([f"{checkpoint.name}: {'not whole' if lines else good}", *lines]))
         failed |= bool(lines)
     return int(failed)

@@ -5,9 +5,10 @@ import http.client
 import json
 import os
 import shutil
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Arrival(NamedTuple):
     """One file as its source describes it."""
 
     name: str
-    url: str
+    source: str  # its address, or the requirement of its wheel
     size: int | None  # bytes
     digest: str | None  # 64 hex digits: sha256; 40: the id that git gives the file, which the hub has for small ones
 
@@ -33,9 +34,10 @@ class Arrival(NamedTuple):
 class Offer(NamedTuple):
     """What one source has."""
 
-    source: str  # address, for weights.lock
+    source: str | None  # address, for weights.lock; None for each file's own
     revision: str | None
     files: Sequence[Arrival]
+    passing_bytes: int = 0  # that the disk has to hold beside the files while they come
 
 
 class Job(NamedTuple):
@@ -56,7 +58,7 @@ def complete(job: Job, offer: Offer, download: Callable[[Sequence[Arrival]], Non
     Raises SourceFailed after deleting all but the files known to be whole, and SetupError for a full disk.
     """
     missing = _keep_whole(job.folder, offer.files)
-    _require_disk_space(job, missing)
+    _require_disk_space(job, missing, offer.passing_bytes if missing else 0)
     try:
         with _progress(job, _total(offer.files)):
             download(missing)
@@ -105,10 +107,10 @@ def _total(files: Sequence[Arrival]) -> int | None:
     return sum(sizes) if len(sizes) == len(files) else None
 
 
-def _require_disk_space(job: Job, missing: Sequence[Arrival]) -> None:
-    """Raise SetupError where the disk has less free than the missing files take."""
+def _require_disk_space(job: Job, missing: Sequence[Arrival], passing_bytes: int) -> None:
+    """Raise SetupError where the disk has less free than the missing files take, and what passes while they come."""
     total = _total(missing)
-    needed = job.row.total_bytes if total is None else total
+    needed = (job.row.total_bytes if total is None else total) + passing_bytes
     free = shutil.disk_usage(job.folder).free
     if free < needed:
         raise SetupError(
@@ -120,7 +122,8 @@ def _require_disk_space(job: Job, missing: Sequence[Arrival]) -> None:
 def _pin(job: Job, offer: Offer) -> None:
     """Write weights.lock for a folder in which every file is whole. Raises SourceFailed with what is not."""
     job.say("checking what came")
-    faults = [fault for file in offer.files if (fault := _fault(job.folder, file))] or problems(job.folder)
+    faults = [fault for file in offer.files if (fault := _fault(job.folder, file))]
+    faults = faults or problems(job.folder, job.row.pins)
     if faults:
         raise SourceFailed("; ".join(faults))
     found = sum(sum(tensor_sizes(path).values()) for path in job.folder.glob("*.safetensors"))
@@ -130,7 +133,7 @@ def _pin(job: Job, offer: Offer) -> None:
     for file in offer.files:
         path = job.folder / file.name
         sha256 = file.digest if file.digest and len(file.digest) == 64 else hash_of(path)
-        origin = {"source": offer.source, "revision": offer.revision}
+        origin = {"source": offer.source or file.source, "revision": offer.revision}
         pins.append({"file": file.name, "size": size_of(path), "sha256": sha256, **origin})
     for path in job.folder.iterdir():
         if path.name not in {file.name for file in offer.files}:
@@ -139,6 +142,33 @@ def _pin(job: Job, offer: Offer) -> None:
     for path in job.folder.iterdir():
         with path.open("rb") as written:
             os.fsync(written.fileno())  # the rename that follows must not outlive a power cut that the data did not
+
+
+def run_downloader(
+    job: Job, name: str, command: Sequence[str], given: str = "", environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a program in the job's folder, `given` its input. Raises SourceFailed, with its own words, if it fails.
+
+    It inherits the lock, so a download that outlives its killed parent is waited for, not raced.
+    """
+    running = subprocess.Popen(  # noqa: S603 (what runs is what the caller found)
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=job.folder,
+        pass_fds=(job.lock,),
+        env=environment,
+    )
+    try:
+        output, _ = running.communicate(given.encode())
+    except BaseException:  # an interrupt too must not leave it running
+        running.kill()
+        running.communicate()
+        raise
+    if running.returncode != 0:
+        said = one_line(output.decode("utf-8", "replace"))[-400:] or "it said nothing"
+        raise SourceFailed(f"{name} ended with status {running.returncode}: {said}")
 
 
 @contextlib.contextmanager

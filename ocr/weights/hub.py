@@ -3,14 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from functools import partial
 from urllib.parse import quote, urlsplit
 
 from ocr.errors import SetupError
-from ocr.weights.download import Arrival, Job, Offer, complete
-from ocr.weights.network import TIMEOUT_S, SourceFailed, one_line, retried
+from ocr.weights.download import Arrival, Job, Offer, complete, run_downloader
+from ocr.weights.network import TIMEOUT_S, SourceFailed, retried
 from ocr.weights.table import Checkpoint
 
 
@@ -49,26 +48,9 @@ def from_hub(job: Job, endpoint: str, token: str | None) -> None:
 
 def _with_pget(job: Job, pget: str, files: Sequence[Arrival]) -> None:
     """Download with Replicate's parallel downloader, which retries; if it fails, its own words are the reason."""
-    # Names relative to its working folder, because it splits the lines at blanks. It inherits the lock, so a download
-    # that outlives its killed parent is waited for, not raced.
-    manifest = "".join(f"{file.url} {file.name}\n" for file in files)
-    pget_run = subprocess.Popen(  # noqa: S603 (what runs is pget from PATH)
-        [pget, "multifile", "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=job.folder,
-        pass_fds=(job.lock,),
-    )
-    try:
-        output, _ = pget_run.communicate(manifest.encode())
-    except BaseException:  # an interrupt too must not leave it running
-        pget_run.kill()
-        pget_run.communicate()
-        raise
-    if pget_run.returncode != 0:
-        said = one_line(output.decode("utf-8", "replace")) or "it said nothing"
-        raise SourceFailed(f"pget ended with status {pget_run.returncode}: {said}")
+    # Names relative to its working folder, because it splits the lines at blanks.
+    manifest = "".join(f"{file.source} {file.name}\n" for file in files)
+    run_downloader(job, "pget", [pget, "multifile", "-"], manifest)
 
 
 def _with_huggingface_hub(job: Job, endpoint: str, token: str | None, files: Sequence[Arrival]) -> None:
@@ -106,7 +88,7 @@ def _described(row: Checkpoint, endpoint: str, token: str | None) -> list[Arriva
         return known
     files = []
     for file in known:
-        ask = partial(get_hf_file_metadata, file.url, token=token or False, timeout=TIMEOUT_S, endpoint=endpoint)
+        ask = partial(get_hf_file_metadata, file.source, token=token or False, timeout=TIMEOUT_S, endpoint=endpoint)
         found = retried(file.name, ask)
         if found.commit_hash not in (None, row.revision):
             raise SourceFailed(f"{file.name}: revision {found.commit_hash} came, {row.revision} is the pinned one")

