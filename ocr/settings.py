@@ -1,8 +1,9 @@
 """The OCR_* environment variables, read once into one frozen value; a wrong one is refused with the allowed ones."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocr.errors import SetupError, choices
@@ -28,6 +29,25 @@ class Settings:
     max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more
     deadline_s: float | None = None  # seconds for one page, all attempts
     batch: int | None = None  # pages of one document that are decoded together; None: as many as memory has room for
+    threads: int = field(default_factory=lambda: allowed_cores())  # of the processor, that a model computes with
+
+
+CORES = Path("/sys/devices/system/cpu")  # what the system says of each of its processors
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of processor time this container may take in a period
+
+
+def allowed_cores() -> int:
+    """The physical cores this process may use, at least one: more threads than these make every one of them slower.
+
+    OMP_NUM_THREADS, by which an operator may have shared them out already, is the most that is said.
+    """
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    siblings = (CORES / f"cpu{number}" / "topology" / "thread_siblings_list" for number in allowed)
+    cores = len({path.read_text() if path.exists() else str(path) for path in siblings})
+    quota, _, period = QUOTA.read_text().partition(" ") if QUOTA.exists() else ("max", "", "")
+    granted = math.ceil(int(quota) / int(period)) if quota.isdigit() else cores
+    shared_out = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, granted, int(shared_out) if shared_out.isdigit() else cores))
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -100,4 +120,5 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "max_pages": ("OCR_MAX_PAGES", _positive_int),
     "deadline_s": ("OCR_DEADLINE_S", _seconds),
     "batch": ("OCR_BATCH", _batch),
+    "threads": ("OCR_THREADS", _positive_int),
 }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ocr import settings
 from ocr.errors import SetupError
 from ocr.settings import VARIABLES, Settings, read_settings
 
@@ -25,6 +26,7 @@ def test_every_variable_is_read() -> None:
         "OCR_MAX_PAGES": "12",
         "OCR_DEADLINE_S": "2.5",
         "OCR_BATCH": "4",
+        "OCR_THREADS": "3",
     }
     assert set(environment) == {name for name, _ in VARIABLES.values()}
     assert read_settings(environment) == Settings(
@@ -38,6 +40,7 @@ def test_every_variable_is_read() -> None:
         max_pages=12,
         deadline_s=2.5,
         batch=4,
+        threads=3,
     )
 
 
@@ -67,3 +70,26 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(name: str, value: str, al
     assert name in str(raised.value)
     assert value in str(raised.value)
     assert allowed in str(raised.value)
+
+
+def test_as_many_threads_as_there_are_cores_that_the_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "CORES", tmp_path)
+    monkeypatch.setattr(settings, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2, 3, 5}, raising=False)
+    assert read_settings({}).threads == 5  # a system that says nothing of its processors
+    for number in range(8):
+        topology = tmp_path / f"cpu{number}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{number % 4},{number % 4 + 4}\n")
+    assert read_settings({}).threads == 4  # 1 and 5 share a core
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert read_settings({}).threads == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert read_settings({}).threads == 3
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert read_settings({}).threads == 2
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert read_settings({}).threads == 1

@@ -26,6 +26,7 @@ class Hardware:
     device: torch.device
     dtype: torch.dtype
     attention: str  # of the language model; what vision runs on is the engine's to say
+    threads: int = 1  # of the processor
 
     @property
     def experts(self) -> str | None:
@@ -48,7 +49,7 @@ def choose_hardware(settings: Settings, dtype: str = "auto") -> Hardware:
     """
     device = _device(settings.device)
     chosen = _dtype(dtype if settings.dtype == "auto" else settings.dtype, device)
-    hardware = Hardware(device, chosen, _attention(settings.attention, device, chosen))
+    hardware = Hardware(device, chosen, _attention(settings.attention, device, chosen), settings.threads)
     log.info("Running on %s.", hardware)
     return hardware
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
@@ -22,10 +23,13 @@ def load_model(
 ) -> Any:
     """The model in evaluation mode on the wanted device, its weights read straight into the wanted dtype.
 
+    From then on torch computes with the wanted number of threads.
+
     Raises SetupError with the first few names unless every tensor of the model is in the checkpoint, in its shape,
     and no other tensor is there: a model with some weights left random answers nonsense without a sign of it.
     """
     started = time.monotonic()
+    torch.set_num_threads(hardware.threads)
     transformers_logging.disable_progress_bar()  # in a server's log it is noise
     try:
         with freed_memory_goes_back():

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from ocr.documents import fonts
 from ocr.errors import SetupError, choices
+from ocr.faces.problems import count
 from ocr.models.catalog import AUTO, MODELS
 from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
@@ -79,7 +80,7 @@ def _torch(settings: Settings, model: str) -> Iterator[Finding]:
         gpu = torch.cuda.get_device_properties(hardware.device)
         yield Finding(State.OK, "device", f"{hardware.device}: {gpu.name}, {gpu.total_memory / 1e9:.1f} GB")
     else:
-        yield Finding(State.OK, "device", f"{hardware.device}, {torch.get_num_threads()} threads")
+        yield Finding(State.OK, "device", f"{hardware.device}, {count(hardware.threads, 'thread')}")
     yield Finding(State.OK, "dtype", str(hardware.dtype).removeprefix("torch."))
     yield Finding(State.OK, "attention", hardware.attention)
 
