@@ -6,7 +6,9 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+import docx
 import jsonschema
+import pypdfium2
 import pytest
 from PIL import Image
 
@@ -116,7 +118,7 @@ def test_pixels_are_held_no_longer_than_their_page_is_read(
         return annotate(image, elements)
 
     monkeypatch.setattr(Document, "_page", noted)
-    monkeypatch.setattr("ocr.output.folder.annotate", annotated)
+    monkeypatch.setattr("ocr.output.formats.annotate", annotated)
     answers("some text")
     write("a.pdf", *(page() for _ in range(8)))
     assert run("read", "a.pdf", "-o", "out", "--format", "annotated", "--batch", "2") == 0
@@ -213,6 +215,51 @@ def test_one_unreadable_file_does_not_stop_the_batch(run: Run, capsys: pytest.Ca
     assert fourth == "  no*.png: Nothing matches this pattern."
 
 
+TABLE = "<|ref|>table<|/ref|><|det|>[[0, 100, 999, 200]]<|/det|>\n<table><tr><td>7</td><td>8</td></tr></table>\n"
+
+
+def test_files_for_other_programs_hold_the_same_text(run: Run, answers: Answers) -> None:
+    answers(ANSWER + TABLE)
+    write("a.pdf", page(400, 200), page(400, 200))
+    assert run("read", "a.pdf", "-o", "out", "--format", "txt,html,docx,pdf,pdf-pages,hocr,csv", "--dpi", "72") == 0
+    assert files() == [
+        "a.docx",
+        "a.hocr",
+        "a.html",
+        "a.pages/page-1.pdf",
+        "a.pages/page-2.pdf",
+        "a.searchable.pdf",
+        "a.tables/page-1-1.csv",
+        "a.tables/page-2-1.csv",
+        "a.txt",
+    ]
+    assert Path("out/a.txt").read_text() == "Größe\n\n7\t8\n\fGröße\n\n7\t8\n"
+    assert Path("out/a.html").read_text().count('src="data:image/png;base64,') == 2
+    assert len(docx.Document("out/a.docx").inline_shapes) == 2
+    assert Path("out/a.tables/page-2-1.csv").read_bytes() == b"7,8\r\n"
+    assert Path("out/a.hocr").read_text().count('class="ocr_carea"') == 6
+    searchable = pypdfium2.PdfDocument("out/a.searchable.pdf")
+    texts = [sheet.get_textpage().get_text_range().split() for sheet in searchable]
+    assert texts == [["Größe", "7", "8"]] * 2
+
+
+def test_a_page_that_could_not_be_drawn_is_in_the_pdf_and_says_so(
+    run: Run, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers("some text")
+    page().save("a.tif", save_all=True, append_images=[page(800, 600), page()])
+    with monkeypatch.context() as limited:
+        limited.setenv("OCR_MAX_PIXELS", "30000")
+        assert run("read", "a.tif", "-o", "out", "--format", "pdf,txt") == 1
+    searchable = pypdfium2.PdfDocument("out/a.searchable.pdf")
+    assert len(searchable) == 3
+    assert searchable[1].render().to_numpy().min() < 100  # its words
+    assert "[Page 2 could not be read: Page 2 has 800 x 600" in Path("out/a.txt").read_text()
+    assert run("read", "a.tif", "-o", "out", "--format", "pdf,txt", "--resume") == 0
+    again = pypdfium2.PdfDocument("out/a.searchable.pdf")
+    assert [sheet.get_textpage().get_text_range().split() for sheet in again] == [["some", "text"]] * 3
+
+
 def test_one_unreadable_page_does_not_stop_the_others(
     run: Run, answers: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -255,7 +302,7 @@ def test_an_error_that_nobody_foresaw_ends_one_document_only(
     run: Run, answers: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers("some text")
-    monkeypatch.setattr("ocr.output.folder.document_markdown", _out_of_luck)
+    monkeypatch.setattr("ocr.output.formats.document_markdown", _out_of_luck)
     write("a.png")
     write("b.png")
     assert run("read", "a.png", "b.png", "-o", "out") == 1
@@ -286,7 +333,7 @@ def test_a_folder_without_documents_is_one_clear_sentence(run: Run, capsys: pyte
         (["models", "more"], "error: Got unexpected extra argument (more)"),
         (
             ["read", "a.png", "--format", "md,doc"],
-            "'doc' is no format; it must be one of: md, json, annotated",
+            "'doc' is no format; it must be one of: md, json, txt, html, docx, pdf, hocr, annotated",
         ),
         (["read", "a.png", "--format", "annotated"], "--format is annotated; one of md, json can be printed"),
         (["read", "a.png", "b.png", "--format", "json"], "json of several documents cannot be printed as one"),

@@ -186,5 +186,6 @@ def test_outputs_among_the_inputs_are_not_read(run: Run, answers: Answers) -> No
     answers("<|ref|>image<|/ref|><|det|>[[0, 200, 500, 999]]<|/det|>\n")
     write("in/a.png")
     for _ in range(2):
-        assert run("read", "in", "-o", "in", "--format", "md,annotated,figures") == 0
-        assert files("in") == ["a.annotated/page-1.png", "a.images/page-1-1.png", "a.md", "a.png"]
+        assert run("read", "in", "-o", "in", "--format", "md,annotated,figures,pdf") == 0
+        made = ["a.annotated/page-1.png", "a.images/page-1-1.png", "a.md", "a.png", "a.searchable.pdf"]
+        assert files("in") == made

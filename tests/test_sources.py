@@ -14,6 +14,7 @@ import pytest
 from ocr.documents.formats import SUFFIXES
 from ocr.errors import InputError
 from ocr.faces.cli.sources import Source, find, is_loopback, printable
+from ocr.output.formats import FORMATS
 
 MIB = 2**20
 
@@ -154,18 +155,18 @@ def test_a_long_name_leaves_room_for_the_suffixes_of_the_outputs(letter: str) ->
     for name in names:
         os.fsencode(name)
         assert name.startswith(letter * (220 // size))
-        for suffix in (".annotated", ".images", ".json"):
+        for suffix in (row.suffix for row in FORMATS.values()):
             Path(name + suffix).touch()
     assert len(set(names)) == 3
     assert names == [source.name for source in find([f"{longest}.png", f"b/{longest}.pdf", f"{longest[:-1]}x.png"])]
 
 
 def test_a_name_that_fits_is_not_touched() -> None:
-    name = "a" * 245
+    name = "a" * 240
     assert only(f"{name}.png").name == name
     first, second = find([f"{name}.png", f"{name}.pdf"])
     assert first.name == name
-    assert len(second.name) == 245
+    assert len(second.name) == 240
     assert second.name.endswith("-2")
 
 

@@ -9,48 +9,18 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from PIL import Image
-
-from ocr.output.drawing import annotate, picture_crops
+from ocr.output.formats import FORMATS, OF_DOCUMENT, OF_PAGE, Read, encoded
 from ocr.output.markdown import picture_name
-from ocr.output.writers import JsonWriter, document_markdown
 from ocr.types import Element, FinishReason, PageEvent, PageResult
 
-
-def _markdown(results: Sequence[PageResult]) -> str:
-    return document_markdown(results).rstrip("\n") + "\n"
-
-
-def _json(results: Sequence[PageResult]) -> str:
-    writer = JsonWriter()
-    return "".join(map(writer.write, results)) + writer.close()
-
-
-def _annotated(page: Image.Image, result: PageResult) -> Iterator[tuple[str, Image.Image]]:
-    yield f"page-{result.page}.png", annotate(page, result.elements)
-
-
-# What follows NAME, and what makes the file of all pages, or the files of one page.
-TEXTS: Mapping[str, tuple[str, Callable[[Sequence[PageResult]], str]]] = {
-    "md": (".md", _markdown),
-    "json": (".json", _json),
-}
-IMAGES = f".{Path(picture_name(1, 1)).parent}"  # NAME.images/page-1-1.png is what NAME.md links to
-PICTURES: Mapping[str, tuple[str, Callable[[Image.Image, PageResult], Iterator[tuple[str, Image.Image]]]]] = {
-    "annotated": (".annotated", _annotated),
-    "figures": (IMAGES, picture_crops),
-}
-FORMATS = (*TEXTS, *PICTURES)
-FOLDERS = tuple(suffix for suffix, _ in PICTURES.values())  # these hold pictures of ours, and no documents to be read
-NAME_BYTES = 255 - max(len(suffix) for suffix, _ in (*TEXTS.values(), *PICTURES.values()))  # for a document's own name
-PAGE_FILES = "page-*.png"  # in those folders; a user's other files there are left alone
+PAGE_FILES = "page-*"  # in the folders of formats of pages; a user's other files there are left alone
 HIDDEN = ".ocr"
 
 
@@ -152,10 +122,10 @@ class Files:
             shutil.rmtree(self._part, ignore_errors=True)
             self._part.mkdir(parents=True)
             _append(self._journal, asdict(self._entry))
-        for suffix, draw in self._rows(PICTURES):
-            for name, picture in draw(event.image, event) if event.image is not None and not event.error else ():
-                self._made(suffix).mkdir(exist_ok=True)
-                picture.save(self._made(suffix) / Path(name).name)
+        for format_ in self._formats_of_pages:
+            for name, content in OF_PAGE[format_].make(event.image, event):
+                self._made(format_).mkdir(exist_ok=True)
+                (self._made(format_) / name).write_bytes(content)
         result = self._results[event.page] = event.without_image()
         _append(self._journal, {name: value for name, value in asdict(result).items() if name != "image"})
 
@@ -163,44 +133,50 @@ class Files:
         """Put everything in place, the pictures before the text that links to them, and note it in the record."""
         results = [self._results[page] for page in sorted(self._results)]
         self._target.parent.mkdir(parents=True, exist_ok=True)
-        for suffix, _ in self._rows(PICTURES):
-            self._put_pictures(self._made(suffix), self._place(suffix))
-        for suffix, compose in self._rows(TEXTS):
-            self._made(suffix).write_bytes(encoded(compose(results)))
-            self._made(suffix).replace(self._place(suffix))
-        places = [self._place(suffix) for suffix, _ in (*self._rows(TEXTS), *self._rows(PICTURES))]
+        wanted = self._entry.formats
+        of_page = {name: row for name, row in OF_PAGE.items() if name in wanted}
+        of_document = {name: row for name, row in OF_DOCUMENT.items() if name in wanted}
+        for name, folder in of_page.items():
+            self._put_files(self._made(name), self._place(folder.suffix))
+        read = Read(self._target.name, results, self._made)
+        for name, row in of_document.items():
+            self._made(name).write_bytes(row.compose(read))
+            self._made(name).replace(self._place(row.suffix))
+        suffixes = [FORMATS[name].suffix for name in (*of_document, *of_page)]
+        places = [self._place(suffix) for suffix in suffixes]
         files = tuple(str(place.relative_to(self._folder.path)) for place in places if place.exists())
         failed = tuple(result.page for result in results if result.error)
         self._folder.add(replace(self._entry, files=files, failed=failed))
         if not failed:
             shutil.rmtree(self._part)
 
-    def _put_pictures(self, made: Path, place: Path) -> None:
-        """Put a folder's pictures in place of those of an earlier run; where there are none, no folder is left."""
+    def _put_files(self, made: Path, place: Path) -> None:
+        """Put the files of pages in place of those of an earlier run; where there are none, no folder is left."""
         fresh = sorted(made.iterdir()) if made.exists() else []
         if fresh:
             place.mkdir(exist_ok=True)
-        for stale in {*place.glob(PAGE_FILES)} - {place / picture.name for picture in fresh}:
+        for stale in {*place.glob(PAGE_FILES)} - {place / file.name for file in fresh}:
             stale.unlink()
-        for picture in fresh:
-            copy = shutil.copyfile(picture, self._part / "copy")
-            copy.replace(place / picture.name)
+        for file in fresh:
+            copy = shutil.copyfile(file, self._part / "copy")
+            copy.replace(place / file.name)
         if place.is_dir() and not any(place.iterdir()):
             place.rmdir()
 
-    def _rows(self, table: Mapping[str, tuple[str, Any]]) -> list[tuple[str, Any]]:
-        return [row for name, row in table.items() if name in self._entry.formats]
+    @property
+    def _formats_of_pages(self) -> Iterator[str]:
+        """Those that are wanted, or that a wanted one is made of."""
+        needed = {
+            name for format_ in self._entry.formats if format_ in OF_DOCUMENT for name in OF_DOCUMENT[format_].needs
+        }
+        return (name for name in OF_PAGE if name in needed or name in self._entry.formats)
 
-    def _made(self, suffix: str) -> Path:
-        return self._part / f"made{suffix}"
+    def _made(self, name: str) -> Path:
+        """Where a format's file or files are made."""
+        return self._part / f"made.{name}"
 
     def _place(self, suffix: str) -> Path:
         return self._target.with_name(self._target.name + suffix)
-
-
-def encoded(text: str) -> bytes:
-    """UTF-8; what a file name holds that is no Unicode stands escaped, as JSON wants it too."""
-    return text.encode("utf-8", "backslashreplace")
 
 
 def _append(path: Path, value: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
-from ocr.output.folder import FORMATS
+from ocr.output.formats import FORMATS
 from ocr.settings import MAX_BATCH
 from ocr.types import MAX_NEW_TOKENS, Decoding
 

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocr.documents.formats import SUFFIXES
 from ocr.errors import InputError, choices
-from ocr.output.folder import FOLDERS, NAME_BYTES
+from ocr.output.formats import DOCUMENTS, FOLDERS, NAME_BYTES
 
 STDIN = "-"
 URL = re.compile(r"https?://", re.IGNORECASE)
@@ -96,7 +96,7 @@ def _in_folder(folder: Path, tell: Callable[[str], object]) -> Iterator[Source]:
     for parent, files in _walk(folder, unreadable.append, tell):
         for name in sorted(files):
             path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES:
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not name.endswith(DOCUMENTS):
                 yield _file(path, str(path.relative_to(folder).with_name(_stem(path))))
     for error in unreadable:
         yield _nothing(os.fsdecode(error.filename), _cannot_be_read(error))
