@@ -71,7 +71,7 @@ class Predictor(BasePredictor):
         ),
         model: str = Input(
             description="Which model reads the page; auto takes the first one this server was set up with.",
-            choices=["auto", "deepseek-ocr", "dots.ocr", "dots.mocr", "deepseek-ocr-tiny"],
+            choices=["auto", "deepseek-ocr", "dots.ocr", "dots.mocr", "pp-ocr", "deepseek-ocr-tiny"],
             default="auto",
         ),
         output_format: str = Input(

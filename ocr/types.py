@@ -101,6 +101,14 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Something that an engine knows to be missing or doubtful in its answer."""
+
+    says: str  # a sentence, without a full stop
+    places: tuple[Box, ...] = ()  # in the coordinates of the boxes in the answer
+
+
+@dataclass(frozen=True)
 class Piece:
     """Some text of one page, final as it stands; with a finish reason, the last of that page."""
 
@@ -109,6 +117,7 @@ class Piece:
     tokens: int  # completion tokens spent on the page so far
     finish: FinishReason | None = None
     seconds: float = field(default=0.0, compare=False)  # spent on the page so far, shared with its batch
+    problems: tuple[Problem, ...] = ()
 
 
 class Engine(Protocol):

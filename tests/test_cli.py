@@ -394,9 +394,9 @@ def test_models_are_listed_with_their_weights(run: Run, capsys: pytest.CaptureFi
 
 def test_tasks_are_listed_with_the_models_that_have_them(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tasks") == 0
-    lines = {line.split("  ")[0]: line.split()[-4:] for line in capsys.readouterr().out.splitlines()}
-    assert lines["Parse Figure"] == ["yes", "-", "-", "-"]
-    assert lines["Image to SVG"] == ["-", "-", "yes", "-"]
+    lines = {line.split("  ")[0]: line.split()[-5:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["Parse Figure"] == ["yes", "-", "-", "-", "-"]
+    assert lines["Image to SVG"] == ["-", "-", "yes", "-", "-"]
 
 
 def test_the_doctor_says_what_would_be_used(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,6 +235,7 @@ PLACED: dict[str, Callable[[Sequence[float]], str]] = {
     "plain": lambda box: str(list(box)),
     "grounded": lambda box: block("text", f"[{list(box)}]", "words"),
     "layout_json": lambda box: json.dumps({"bbox": box, "category": "Text", "text": "words"}),
+    "element_json": lambda box: json.dumps({"bbox": box, "category": "text", "text": "words"}),
     "scene_text": lambda box: "({0}, {1}), ({2}, {1}), ({2}, {3}), ({0}, {3}) words\n".format(*box),
 }
 

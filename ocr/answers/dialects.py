@@ -2,9 +2,11 @@
 it holds, what came whole is kept, what cannot be understood is reported, and nothing raises."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Protocol
 
 from ocr.answers.boxes import Scale
+from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.grounded import Grounded
 from ocr.answers.layout_json import LayoutJson
 from ocr.answers.scene_text import SceneText
@@ -43,5 +45,6 @@ PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "plain": PlainText,
     "grounded": Grounded,
     "layout_json": LayoutJson,
+    "element_json": partial(LayoutJson, categories={name: name for name in ELEMENT_TYPES}),
     "scene_text": SceneText,
 }

@@ -45,8 +45,10 @@ class LayoutJson:
     text, or a place and a category. What stands in an element under any other name, or outside of all, is reported.
     """
 
-    def __init__(self, scale: Scale) -> None:
+    def __init__(self, scale: Scale, categories: Mapping[str, str] = CATEGORIES) -> None:
+        """`categories` are the types of elements by the model's words for them."""
         self.problems: list[str] = []
+        self._categories = categories
         self._scale = scale
         self._objects = JsonObjects()
         self._has_prose = False
@@ -97,7 +99,7 @@ class LayoutJson:
         ]
         self._report_said("Parts of an element that are not its text", [each for each in strings if each.values])
         if text or (category and (box or found.is_whole)):
-            yield Opened(CATEGORIES.get(category, "other" if category else "text"), category, box)
+            yield Opened(self._categories.get(category, "other" if category else "text"), category, box)
         if text:
             yield Text(text)
 

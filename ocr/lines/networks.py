@@ -1,7 +1,6 @@
 """One network of the checkpoint as a function on arrays. Knows no pixels and no text."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ Network = Callable[[Floats], Floats]
 class OnnxNetwork:
     """A network in an ONNX file, which is a graph and its arrays and no code: one array in, one array out."""
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int) -> None:
         """Loads no other bytes than those the table of checkpoints has the digest of.
 
-        `threads` compute together; None for one on each core that this process may use. Raises SetupError for a file
-        that is missing or altered, and where onnxruntime is not installed.
+        `threads` compute together. Raises SetupError for a file that is missing or altered, and where onnxruntime is
+        not installed.
         """
         try:
             import onnxruntime
@@ -35,7 +34,7 @@ class OnnxNetwork:
                 "requirements-cpu.txt: `pip install -r requirements-cpu.txt`."
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core
         options.enable_cpu_mem_arena = False  # else what the largest page took is kept for ever
         options.log_severity_level = 3  # errors

@@ -35,7 +35,7 @@ class LineReader:
         self.dictionary = frozenset(signs)  # what it can write; any other sign of a page goes missing or comes wrong
 
     @classmethod
-    def load(cls, folder: Path, threads: int | None = None) -> "LineReader":
+    def load(cls, folder: Path, threads: int) -> "LineReader":
         """The networks in the folder of the checkpoint; see OnnxNetwork. Raises SetupError, as that does."""
         detection, recognition, orientation = (
             OnnxNetwork(folder / name, threads) for name in (DETECTION, RECOGNITION, ORIENTATION)
@@ -77,7 +77,8 @@ class LineReader:
                 best, best_corners = reading, turned
             if best.score >= SURE:
                 break
-        return Line(best.text if best.score >= READABLE else "", best.score, _as_tuples(best_corners))
+        text = best.text.strip() if best.score >= READABLE else ""
+        return Line(text, best.score, _as_tuples(best_corners))
 
 
 def _directions(corners: Points) -> list[Points]:

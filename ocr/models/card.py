@@ -20,6 +20,7 @@ class Card:
     ngram_limit: NgramLimit | None = None
     repeats_elements: bool = False  # whether it is known to write the same element for ever, its box drifting
     replacements: Mapping[str, str] = field(default_factory=dict)  # made in its markdown, as its makers do
+    runtime: str = "torch"  # the library that computes
     dtype: str = "auto"  # of the settings' dtypes, the one that its weights read rightly in; auto: any that is fast
     licence: str = ""  # of the weights
     languages: str = ""  # as its makers say

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from ocr.models.card import Card
 from ocr.models.deepseek.card import DEEPSEEK_OCR, DEEPSEEK_OCR_TINY
 from ocr.models.dots.card import DOTS_MOCR, DOTS_OCR
+from ocr.models.pp_ocr.card import PP_OCR
 
 MODELS: Mapping[str, Card] = {
     "deepseek-ocr": DEEPSEEK_OCR,
     "dots.ocr": DOTS_OCR,
     "dots.mocr": DOTS_MOCR,
-    "deepseek-ocr-tiny": DEEPSEEK_OCR_TINY,  # last, so that `auto` takes it only where there is no other
+    "pp-ocr": PP_OCR,  # after those that understand pages, so that `auto` takes it only where there is none of them
+    "deepseek-ocr-tiny": DEEPSEEK_OCR_TINY,  # last, likewise
 }
 AUTO = "auto"  # the name that stands for whichever model this installation reads with

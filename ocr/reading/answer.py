@@ -11,7 +11,7 @@ from ocr.models.catalog import MODELS
 from ocr.output.markdown import Link, MarkdownPage, picture_name
 from ocr.reading.repetition import RepeatedElements
 from ocr.reading.request import Request
-from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, Raw, Text
+from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, Problem, Raw, Text
 
 
 @dataclass
@@ -28,6 +28,9 @@ class Answer:
     def feed(self, _text: str) -> Iterable[PageEvent]:
         """What this piece of the model's text makes certain."""
         return ()
+
+    def report(self, _problems: Iterable[Problem]) -> None:
+        """Take note of what the engine knows to be amiss."""
 
     def close(self) -> Iterable[PageEvent]:
         """What was held back: the answer is over."""
@@ -94,13 +97,20 @@ class ShownAnswer(Answer):
             self.problems.append(f"Nothing on the page matches {self._words!r}.")
 
 
+MOST_PLACES = 10  # that a problem lists
+
+
 class StreamedAnswer(ShownAnswer):
     """An answer as a model writes it."""
 
     def __init__(self, request: Request, number: int, scale: Scale, link: Link = picture_name) -> None:
         super().__init__(request, number, link)
         self._parser = PARSERS[request.asked.dialect](scale)
+        self._scale = scale
         self.problems = self._parser.problems
+
+    def report(self, problems: Iterable[Problem]) -> None:
+        self.problems += [_in_words(problem, self._scale) for problem in problems]
 
     def feed(self, text: str) -> Iterator[PageEvent]:
         if text:
@@ -111,3 +121,10 @@ class StreamedAnswer(ShownAnswer):
     def close(self) -> Iterator[PageEvent]:
         yield from self.understand(self._parser.close())
         yield from super().close()
+
+
+def _in_words(problem: Problem, scale: Scale) -> str:
+    """What an engine says is amiss, with its places as [x1, y1, x2, y2] in whole page pixels."""
+    boxes = [str([round(side) for side in scale.to_page(box)]) for box in problem.places]
+    more = [f"{len(boxes) - MOST_PLACES} more"] if len(boxes) > MOST_PLACES else []
+    return f"{problem.says}{': ' if boxes else ''}{', '.join(boxes[:MOST_PLACES] + more)}."

@@ -160,6 +160,7 @@ class PageReading:
             return
         self._first_token = self._first_token or time.monotonic() - self._started
         attempt.completion_tokens, attempt.seconds = output.tokens, output.seconds
+        attempt.answer.report(output.problems)
         yield from attempt.answer.feed(output.text)
         if output.finish is not None:
             attempt.finish = output.finish

@@ -44,7 +44,8 @@ def examine() -> Iterator[Finding]:
         yield Finding(State.WRONG, "settings", str(error))
         return
     yield Finding(State.OK, "settings", "; ".join(_changed(settings)) or "all as they are by default")
-    yield from _torch(settings, _needed(settings, reader)[0])
+    model = _needed(settings, reader)[0]
+    yield from RUNTIMES[MODELS[model].runtime](settings, model)
     yield from _weights(settings, reader)
     yield from _fonts()
     for name, (find, use) in OPTIONAL.items():
@@ -83,6 +84,21 @@ def _torch(settings: Settings, model: str) -> Iterator[Finding]:
         yield Finding(State.OK, "device", f"{hardware.device}, {count(hardware.threads, 'thread')}")
     yield Finding(State.OK, "dtype", str(hardware.dtype).removeprefix("torch."))
     yield Finding(State.OK, "attention", hardware.attention)
+
+
+def _onnxruntime(settings: Settings, _model: str) -> Iterator[Finding]:
+    """What runs the networks that read lines, which is the processor whatever OCR_DEVICE says."""
+    try:
+        version = importlib.import_module("onnxruntime").__version__
+    except ImportError as error:
+        says = f"cannot be imported: {error}; install requirements.txt (or -cpu)."
+        yield Finding(State.WRONG, "onnxruntime", says)
+        return
+    yield Finding(State.OK, "onnxruntime", version)
+    yield Finding(State.OK, "device", f"cpu, {count(settings.threads, 'thread')}")
+
+
+RUNTIMES: Mapping[str, Callable[[Settings, str], Iterator[Finding]]] = {"torch": _torch, "onnxruntime": _onnxruntime}
 
 
 def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:

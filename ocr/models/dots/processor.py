@@ -12,9 +12,10 @@ from ocr.engines.checkpoint import check_fields, token_id
 from ocr.engines.patches import PatchRules, resized_size
 from ocr.engines.processor import Processor, Ready
 from ocr.engines.prompts import fill
+from ocr.engines.regions import read_box
 from ocr.models.card import Card
 from ocr.models.dots.card import FRAME, FRAME_TOKENS, IMAGE
-from ocr.models.dots.region import REGION, read_box, region
+from ocr.models.dots.region import REGION, region
 from ocr.types import PageInput, Prompt
 
 
