@@ -95,6 +95,7 @@ OPENINGS: Mapping[str, Mapping[str, str]] = {
         "box": '[{"bbox": [',
         "after": '[{"text": "a"}] ',
     },
+    "element_json": {"": "", "string": '[{"category": "text", "text": "'},
     "scene_text": {"": "", "place": "(1, 2), (3, 4), (5, 6), (7, 8) "},
     "plain": {"": ""},
 }
