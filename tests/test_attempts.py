@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from ocr.answers.boxes import Scale
 from ocr.decoding.rules import MAX_PERIOD, NgramBan
 from ocr.documents.page import DrawnPage
 from ocr.engines.native import NativeEngine
 from ocr.errors import ModelError
 from ocr.models.catalog import MODELS
-from ocr.reading.answer import Answer
+from ocr.reading.answer import StreamedAnswer
 from ocr.reading.attempts import BAN, FALLBACKS, Attempt, Fallback, PageReading
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
@@ -140,7 +141,10 @@ def test_the_deadline_covers_all_attempts() -> None:
 
 
 def attempt(text: str, finish: FinishReason) -> Attempt:
-    return Attempt(Answer(raw=text), finish=finish)
+    answer = StreamedAnswer(REQUEST, 1, Scale(extent=(1, 1), page=(1, 1)))
+    for _ in answer.feed(text):
+        pass
+    return Attempt(answer, finish=finish)
 
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."

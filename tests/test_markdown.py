@@ -81,7 +81,7 @@ def test_a_picture_without_a_place_has_no_crop_to_link_to_and_is_not_counted() -
 def test_where_a_picture_is_linked_to_is_the_caller_s_to_say() -> None:
     page = MarkdownPage(3, link=lambda page, picture: f"/crops/{page}/{picture}")
     assert page.write(Opened("picture", "p", (1, 2, 3, 4))) == "![](/crops/3/1)"
-    assert page.write(Text("\n![](images/page-3-1.png)")) == "\n![](images/page-3-1.png)"  # the model's own text
+    assert page.write(Text("\n![](images/page-3-1.png)")) == "\n!\\[](images/page-3-1.png)"  # forged
 
 
 def test_a_table_is_kept_whole() -> None:

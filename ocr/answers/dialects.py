@@ -1,7 +1,7 @@
 """The table of the dialects in which models answer. Model text is data: parsed strictly, never evaluated, and whatever
 it holds, what came whole is kept, what cannot be understood is reported, and nothing raises."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -18,11 +18,11 @@ class Parser(Protocol):
 
     problems: list[str]  # what could not be understood, one sentence each
 
-    def feed(self, text: str) -> Iterator[AnswerEvent]:
-        """Take in more of the answer; what is certain comes out at once."""
+    def feed(self, text: str) -> Iterable[AnswerEvent]:
+        """Take in more of the answer; what is certain comes out at once, or of a very long answer in larger pieces."""
         ...
 
-    def close(self) -> Iterator[AnswerEvent]:
+    def close(self) -> Iterable[AnswerEvent]:
         """The answer is over: what was held back comes out as it stands."""
         ...
 
@@ -33,12 +33,11 @@ class PlainText:
     def __init__(self, _scale: Scale) -> None:
         self.problems: list[str] = []
 
-    def feed(self, text: str) -> Iterator[AnswerEvent]:
-        if text:
-            yield Text(text)
+    def feed(self, text: str) -> Iterable[AnswerEvent]:
+        return (Text(text),) if text else ()
 
-    def close(self) -> Iterator[AnswerEvent]:
-        return iter(())
+    def close(self) -> Iterable[AnswerEvent]:
+        return ()
 
 
 PARSERS: Mapping[str, Callable[[Scale], Parser]] = {

@@ -1,6 +1,6 @@
 """Whole elements of what parsers yield, and the vocabulary of their types."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from ocr.answers.text import trimmed
 from ocr.types import AnswerEvent, Element, Opened, Text
@@ -29,17 +29,17 @@ class Elements:
         self._opened: Opened | None = None
         self._texts: list[str] = []
 
-    def feed(self, event: AnswerEvent) -> Iterator[Element]:
+    def feed(self, event: AnswerEvent) -> Sequence[Element]:
         """The element that this event shows to be over, if any; text outside of elements belongs to none."""
         if isinstance(event, Text):
             self._texts.append(event.text)
-            return
-        yield from self.close()
+            return ()
+        over = self.close()
         self._opened = event
+        return over
 
-    def close(self) -> Iterator[Element]:
+    def close(self) -> Sequence[Element]:
         """The last element, if there is one."""
-        if opened := self._opened:
-            yield Element(opened.type, opened.label, opened.bbox, trimmed("".join(self._texts)))
-        self._opened = None
-        self._texts = []
+        opened, text = self._opened, "".join(self._texts)
+        self._opened, self._texts = None, []
+        return (Element(opened.type, opened.label, opened.bbox, trimmed(text)),) if opened else ()

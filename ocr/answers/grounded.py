@@ -1,10 +1,10 @@
 """Answers with marks, `<|ref|>LABEL<|/ref|><|det|>BOXES<|/det|>TEXT`, into elements in page pixels as they stream."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ocr.answers.boxes import Scale, enclosing
-from ocr.answers.text import begun, held_back, shown
+from ocr.answers.text import Pieces, begun, held_back, shown
 from ocr.types import AnswerEvent, Box, Opened, Text
 
 # DeepSeek-OCR's labels; a label that is not here is kept and typed "other".
@@ -51,6 +51,7 @@ class Grounded:
     def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
         self._scale = scale
+        self._pieces = Pieces()
         self._pending = ""  # the end of the text, while it may be half of a mark
         self._inside: str | None = None  # the mark that waits for its end: REF, REF_END (for its boxes) or DET
         self._label = ""
@@ -61,14 +62,18 @@ class Grounded:
         self._space = ""  # the end of the white space before its text
         self._is_fresh = False  # whether that element has had no text yet
 
-    def feed(self, text: str) -> Iterator[AnswerEvent]:
-        text = self._pending + text
+    def feed(self, text: str) -> Iterable[AnswerEvent]:
+        return self._take(piece) if (piece := self._pieces.take(text)) else ()
+
+    def _take(self, piece: str) -> Iterator[AnswerEvent]:
+        text = self._pending + piece
         certain = len(text) - held_back(text, MARKS)
         self._pending = text[certain:]
         for part in _MARK.split(text[:certain]):
             yield from self._mark(part) if part in MARKS else self._plain(part)
 
     def close(self) -> Iterator[AnswerEvent]:
+        yield from self._take(self._pieces.rest())
         yield from self._plain(self._pending)
         self._pending = ""
         if self._inside is not None:

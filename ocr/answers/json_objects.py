@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ocr.answers.text import Pieces
+
 MARKERS = ("bbox", "category", "text")  # an object that begins with one of these names is an element
 MAX_NAME = 32  # characters
 
@@ -105,13 +107,18 @@ _MAYBE_OPENING = re.compile(rf"(?:{_FENCE}|`{{1,2}})?(?:{_BRACKETS})?(?:{_MAYBE_
 _BETWEEN = re.compile(r"[\s,\[\]}`]+")
 _SPACE = re.compile(r"\s+")
 _BARE_WORD = re.compile(r'[^\s"{}\[\],:]+')
-_PLAIN = {opening: re.compile(rf"[^{closing}\\{{]+") for opening, closing in _QUOTES.items()}
+# What no string ends in, and no element begins in: of several quotes only the last two may do so.
+_PLAIN = {
+    opening: re.compile(rf"(?:[^{closing}\\{{]|\\.|{closing}(?={closing}{closing}))++", re.DOTALL)
+    for opening, closing in _QUOTES.items()
+}
 
 
 class JsonObjects:
     """The outermost objects of an answer that is a list of them, or nearly."""
 
     def __init__(self) -> None:
+        self._pieces = Pieces()
         self._pending = ""  # what came and may not be understood yet
         self._at = 0  # index into it: everything before is done with
         self._is_last = False  # whether no more will come
@@ -119,16 +126,19 @@ class JsonObjects:
         self._stray: list[str] = []
         self._begin_object()
 
-    def feed(self, text: str) -> Iterator[Scanned]:
+    def feed(self, text: str) -> Iterable[Scanned]:
         """Take in more of the answer; what is certain comes out at once."""
-        self._pending = self._pending[self._at :] + text
+        return self._take(piece) if (piece := self._pieces.take(text)) else ()
+
+    def _take(self, piece: str) -> Iterator[Scanned]:
+        self._pending = self._pending[self._at :] + piece
         self._at = 0
         yield from self._run()
 
     def close(self) -> Iterator[Scanned]:
         """The answer is over: what was held back comes out as it stands."""
         self._is_last = True
-        yield from self._run()
+        yield from self._take(self._pieces.rest())
         if self._state in (self._object, self._string):
             yield from self._end_object(is_whole=False)
         yield from self._end_stray()
@@ -136,9 +146,11 @@ class JsonObjects:
     def _run(self) -> Iterator[Scanned]:
         """Each state takes something, or hands over, or waits for more by doing neither."""
         while self._at < len(self._pending):
-            before = self._at, self._state
-            yield from self._state()
-            if before == (self._at, self._state):
+            at, state = self._at, self._state
+            found = state()
+            if found:
+                yield from found
+            elif at == self._at and state == self._state:
                 return
 
     # The states: each looks at what is pending from `_at` on, and returns what is certain.

@@ -53,8 +53,8 @@ class LayoutJson:
         self._objects = JsonObjects()
         self._has_prose = False
 
-    def feed(self, text: str) -> Iterator[AnswerEvent]:
-        yield from self._understand(self._objects.feed(text))
+    def feed(self, text: str) -> Iterable[AnswerEvent]:
+        return self._understand(scanned) if (scanned := self._objects.feed(text)) else ()
 
     def close(self) -> Iterator[AnswerEvent]:
         yield from self._understand(self._objects.close())

@@ -1,10 +1,10 @@
 """dots.mocr's answers on the text in a scene, a line for each piece of text, into elements in page pixels."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ocr.answers.boxes import Scale, enclosing
-from ocr.answers.text import shown
+from ocr.answers.text import Pieces, shown
 from ocr.types import AnswerEvent, Opened, Text
 
 _NUMBER = r"\s{0,9}(-?\d{1,9}(?:\.\d{1,9})?)\s{0,9}"
@@ -24,11 +24,19 @@ class SceneText:
     def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
         self._scale = scale
+        self._pieces = Pieces()
         self._line: list[str] = []  # what came of the line that is not whole
         self._length = 0  # characters in it
         self._is_open = False  # whether an element is open for text to belong to
 
-    def feed(self, text: str) -> Iterator[AnswerEvent]:
+    def feed(self, text: str) -> Iterable[AnswerEvent]:
+        return self._take(piece) if (piece := self._pieces.take(text)) else ()
+
+    def _take(self, text: str) -> Iterator[AnswerEvent]:
+        if not self._line and "(" not in text:  # lines that hold no place, of which there may be very many
+            end = text.rfind("\n") + 1
+            yield from self._text(text[:end] if self._is_open else text[:end].lstrip("\n"))
+            text = text[end:]
         for part in re.split(r"(?<=\n)", text):
             self._line.append(part)
             self._length += len(part)
@@ -36,6 +44,7 @@ class SceneText:
                 yield from self._end_line()
 
     def close(self) -> Iterator[AnswerEvent]:
+        yield from self._take(self._pieces.rest())
         line = "".join(self._line)
         if _CUT_PLACE.fullmatch(line.strip()) and not _PLACE.match(line.strip()):
             self.problems.append(f"The answer breaks off inside a place: {shown(line.strip())}")

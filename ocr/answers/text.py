@@ -1,17 +1,55 @@
-"""Model text as parsers handle it: what must wait for more of it, and pieces of it in messages."""
+"""Model text as parsers handle it: how it comes, what must wait for more of it, and pieces of it in messages."""
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 FENCE_SIGNS = ("`", "~")
+AT_ONCE = 32_768  # characters of a page that are handed on as they come; dense pages have up to 30,000
+GATHERED = 64  # characters, of which the pieces of a longer text are made
+
+
+class Pieces:
+    """The pieces of a page's text, as they come; those of a text longer than any page's are put together first.
+
+    What it costs to take in a piece, however little it holds, then hardly counts.
+    """
+
+    def __init__(self) -> None:
+        self._length = 0  # characters that came
+        self._due = AT_ONCE + GATHERED  # the length at which what waits is handed on
+        self._held: list[str] = []
+
+    def take(self, text: str) -> str:
+        """What is to be taken in, with this piece; "" while it waits for more."""
+        self._length += len(text)
+        if self._length <= AT_ONCE:
+            return text
+        self._held.append(text)
+        return self.rest() if self._length >= self._due else ""
+
+    def rest(self) -> str:
+        """What waits."""
+        text = "".join(self._held)
+        self._held.clear()
+        self._due = self._length + GATHERED
+        return text
 
 
 def held_back(text: str, markers: Sequence[str]) -> int:
     """How many last characters of the text may be the beginning of a marker, and must wait."""
-    longest = min(len(text), max(map(len, markers), default=1) - 1)
-    for length in range(longest, 0, -1):
-        if any(len(marker) > length and marker.startswith(text[-length:]) for marker in markers):
-            return length
-    return 0
+    beginning, longest = _beginning(tuple(markers))
+    match = beginning.search(text, max(0, len(text) - longest))
+    return len(text) - match.start() if match else 0
+
+
+@lru_cache
+def _beginning(markers: Sequence[str]) -> tuple[re.Pattern[str], int]:
+    """What finds the beginning of a marker at the end of a text, and how long the longest is."""
+    beginnings = {marker[:length] for marker in markers for length in range(1, len(marker))}
+    if not beginnings:
+        return re.compile(r"(?!)"), 0
+    return re.compile(rf"(?:{'|'.join(map(re.escape, beginnings))})\Z"), max(map(len, beginnings))
 
 
 def begun(text: str) -> str:

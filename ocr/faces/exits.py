@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from ocr.errors import InputError, OCRError
+from ocr.output.untrusted import as_shown
 
 DONE = 0
 FAILED = 1  # something could not be read, or the installation cannot serve
@@ -64,4 +65,4 @@ def explained(error: OSError) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(as_shown(line), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What every face says of the problems of a page, in a few words."""
+"""What every face says of the problems of a page, and of names that others gave, in a few words."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,14 @@ LONGEST = 200  # characters of a problem, which may quote the model
 
 def in_short(problems: Sequence[str]) -> str:
     """The first problem on one line, and how many there are if it is not the only one."""
-    first = " ".join(problems[0].split())
+    first = printable(" ".join(problems[0].split()))
     first = first if len(first) <= LONGEST else f"{first[:LONGEST]}…"
     return first if len(problems) == 1 else f"{count(len(problems), 'problem')}; the first: {first}"
+
+
+def printable(text: str) -> str:
+    """Some text on one line: what a terminal would not print, line ends among it, as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def count(number: int, noun: str) -> str:

@@ -1,17 +1,23 @@
 """Formulas in dollar signs, whatever frame a model gave them, as the text streams. Code is left as it is."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from ocr.answers.text import Pieces
+
+MAX_SIGNS = 64  # of the backticks or tildes around code; more of them are a line across the page
 LONGEST = 4000  # characters; what has no end within them is no formula and no code, and is not waited for
 _ENVIRONMENT = r"(?:equation|align|alignat|gather|multline|eqnarray|displaymath|math)\*?"
 # What something may begin with: a formula, an escape, code, a formula that is in dollar signs already.
-_SIGN = re.compile(rf"\\begin\{{{_ENVIRONMENT}\}}|\\.|`+|~{{3,}}|\$\$|<(?:pre|code)\b", re.DOTALL)
-_MAYBE_SIGN = re.compile(r"(?:\\(?:b[a-z]{0,4}(?:\{[a-z]{0,12}\*?)?)?|`{1,64}|~{1,64}|\$|<[a-z]{0,4})\Z")
+_SIGN = re.compile(rf"\\begin\{{{_ENVIRONMENT}\}}|(?:\\[^b(\[])++|\\.|`+|~{{3,}}|\$\$|<(?:pre|code)\b", re.DOTALL)
+_MAYBE_SIGN = re.compile(
+    rf"(?:\\(?:b[a-z]{{0,4}}(?:\{{[a-z]{{0,12}}\*?)?)?|`{{1,{MAX_SIGNS}}}|~{{1,{MAX_SIGNS}}}|\$|<[a-z]{{0,4}})\Z"
+)
 _STOP = re.compile(r"\\.|\$\$|\n[ \t]*\n", re.DOTALL)  # what may be the end of a formula
 _MAYBE_STOP = re.compile(r"(?:\\|\$|\n[ \t]*)\Z")
-_TICKS = re.compile(r"`+|\n[ \t]*\n")
+_TICKS = re.compile(r"(?<!`)`+|\n[ \t]*\n")
+_RUN = re.compile(r"`+|~+")
 _WINDOW = 80  # characters; longer than what the patterns for beginnings match
 # What may stand before a fence on its line: white space, and the marks of quotations and lists.
 _BEFORE_FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+|>[ \t]*)*")
@@ -20,7 +26,7 @@ _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 # Before a line that CommonMark takes for the beginning of a list, a quotation, a heading, a fence or HTML.
 _OTHER_BLOCK = re.compile(
     r"\n[ \t]*(?=(?:[-+*]|\d{1,9}[.)]|#{1,6})(?:\s|\Z)|>|```|~~~|<[A-Za-z/!?]"
-    r"|(?:=+|-+|(?:[-*_][ \t]*){3,})[ \t]*(?:\n|\Z))"
+    r"|(?:(?:=+|-+)[ \t]*|(?:[-*_][ \t]*){3,})(?:\n|\Z))"
 )
 _DOLLAR = re.compile(r"(?<!\\)\$")
 # Words and numbers: between escaped brackets a reference or a remark, and no formula.
@@ -46,6 +52,7 @@ class DollarFormulas:
     """
 
     def __init__(self) -> None:
+        self._pieces = Pieces()
         self._pending = ""  # what came and may not be understood yet
         self._at = 0  # index into it: everything before is done with
         self._searched = 0  # index into it: no end of what begins at `_at` stands before
@@ -54,18 +61,21 @@ class DollarFormulas:
         self._state: Callable[[], Iterator[Part]] = self._text
         self._end = ""  # of the code that is open: a tag, or the signs of a fence
 
-    def feed(self, text: str) -> Iterator[Part]:
+    def feed(self, text: str) -> Iterable[Part]:
         """Take in more of the text; what is certain comes out at once."""
-        self._line = self._before(self._at)[:_WINDOW]
+        return self._read(piece) if (piece := self._pieces.take(text)) else ()
+
+    def _read(self, piece: str) -> Iterator[Part]:
+        self._line = self._before(self._at)[:_MAX_LINE]
         self._searched -= self._at
-        self._pending = self._pending[self._at :] + text
+        self._pending = self._pending[self._at :] + piece
         self._at = 0
         yield from self._run()
 
     def close(self) -> Iterator[Part]:
         """The text is over: what was held back comes out as it stands."""
         self._is_last = True
-        yield from self._run()
+        yield from self._read(self._pieces.rest())
 
     def _run(self) -> Iterator[Part]:
         """Each state takes something, or hands over, or waits for more by doing neither."""
@@ -82,8 +92,9 @@ class DollarFormulas:
         return Part(self._pending[start:end], is_code)
 
     def _before(self, at: int) -> str:
-        """What stands before this index on its line."""
-        start = self._pending.rfind("\n", 0, at) + 1
+        """What stands before this index on its line; of a line too long for a fence, some of it."""
+        nearest = max(0, at - _MAX_LINE)
+        start = self._pending.rfind("\n", nearest, at) + 1 or nearest
         return self._pending[start:at] if start else self._line + self._pending[:at]
 
     def _certain(self, beginning: re.Pattern[str]) -> int:
@@ -104,7 +115,10 @@ class DollarFormulas:
     def _begin(self, sign: re.Match[str]) -> Iterator[Part]:
         """Something begins with this sign, and all of the sign is there."""
         self._searched = max(self._searched, sign.end())
-        if sign[0][0] in "`~":
+        if sign[0][0] in "`~" and len(sign[0]) > MAX_SIGNS:
+            self._state, self._end = self._signs, sign[0][0]
+            yield self._take(sign.end())
+        elif sign[0][0] in "`~":
             yield from self._ticks(sign)
         elif sign[0] in (r"\(", r"\[") or sign[0].startswith(r"\begin{"):
             yield from self._formula(sign)
@@ -120,6 +134,8 @@ class DollarFormulas:
         closing = {r"\(": r"\)", r"\[": r"\]"}.get(sign[0]) or sign[0].replace("begin", "end")
         refused = {r"\(": (r"\(", r"\[", "\n"), r"\[": (r"\[",)}.get(sign[0], (sign[0],))  # what none holds
         for stop in _STOP.finditer(self._pending, self._searched):
+            if stop.start() - self._at > LONGEST:
+                break
             rest = self._pending[stop.start() : stop.start() + _WINDOW]
             if rest.startswith(closing):
                 self._take(stop.start() + len(closing))
@@ -136,7 +152,8 @@ class DollarFormulas:
 
     def _ticks(self, sign: re.Match[str]) -> Iterator[Part]:
         """Signs that open a fence, or a code span, or nothing."""
-        if len(sign[0]) >= 3 and _BEFORE_FENCE.fullmatch(self._before(self._at)):
+        before = self._before(self._at)
+        if len(sign[0]) >= 3 and len(before) < _MAX_LINE and _BEFORE_FENCE.fullmatch(before):
             end = self._pending.find("\n", sign.end())
             info = self._pending[sign.end() : end if end >= 0 else len(self._pending)]
             if sign[0][0] == "~" or "`" not in info:
@@ -145,7 +162,9 @@ class DollarFormulas:
                     yield self._take(sign.end() + len(info), is_code=True)
                 return
         for stop in _TICKS.finditer(self._pending, self._searched) if sign[0][0] == "`" else ():
-            if stop.end() == len(self._pending) and not self._is_last:
+            if stop.start() - self._at > LONGEST:
+                break
+            if stop.end() == len(self._pending) and len(stop[0]) <= LONGEST and not self._is_last:
                 return
             if stop[0] == sign[0]:
                 yield self._take(stop.end(), is_code=True)
@@ -156,6 +175,14 @@ class DollarFormulas:
             self._searched = stop.end()
         if self._is_last or sign[0][0] == "~" or len(self._pending) - self._at > LONGEST:
             yield self._take(sign.end())
+
+    def _signs(self) -> Iterator[Part]:
+        """In a run of signs that are too many for code."""
+        run = _RUN.match(self._pending, self._at)
+        if run and run[0][0] == self._end:
+            yield self._take(run.end())
+        else:
+            self._state = self._text
 
     def _display(self) -> Iterator[Part]:
         """In a formula that is in dollar signs already: up to them, or the end of the paragraph."""

@@ -1,14 +1,14 @@
 """The events of a document into what a caller reads: markdown or the model's text as it streams, one JSON document."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from ocr.output.untrusted import COMMENT_MARK, PAGE_MARK, Disarmed, as_json, as_markdown
 from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, PageStart, Raw, Retry, worst
 
-_COMMENT_MARK = re.compile("-(?=-)")  # two hyphens in a row may end a comment
+_COMMENT_END = re.compile("-(?=-)")  # two hyphens in a row may end a comment
 
 
 class Writer(Protocol):
@@ -23,8 +23,8 @@ class Writer(Protocol):
         ...
 
 
-PAGE_SPLIT = "\n\n<--- Page Split --->\n\n"  # upstream's own mark between pages
-RETRY = "\n\n<--- Page Retry --->\n\n"  # the page begins again: its text before this mark does not count
+PAGE_SPLIT = f"\n\n{PAGE_MARK} Split --->\n\n"  # upstream's own mark between pages
+RETRY = f"\n\n{PAGE_MARK} Retry --->\n\n"  # the page begins again: its text before this mark does not count
 
 
 class _TextWriter:
@@ -59,9 +59,21 @@ class MarkdownWriter(_TextWriter):
 
 
 class RawWriter(_TextWriter):
-    """The model's own text, as it streams."""
+    """The model's own text, as it streams; where it would pass for a mark between pages it has a backslash."""
 
     kind = Raw
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = Disarmed(PAGE_MARK)
+
+    def _shown(self, event: PageEvent) -> str:
+        if isinstance(event, Raw):
+            return self._text.feed(event.text)
+        return self._text.close() + super()._shown(event) if isinstance(event, Retry | PageResult) else ""
+
+    def close(self) -> str:
+        return self._text.close()
 
 
 def document_markdown(pages: Sequence[PageResult]) -> str:
@@ -73,8 +85,8 @@ def _failure(page: PageResult) -> str:
     """A comment that says why a page could not be read, after what was read of it; nothing for any other page."""
     if not page.error:
         return ""
-    reason = " ".join(_COMMENT_MARK.sub("- ", page.error).split())
-    return ("\n\n" if page.markdown else "") + f"<!-- Page {page.page} could not be read: {reason} -->"
+    reason = " ".join(_COMMENT_END.sub("- ", as_markdown(page.error)).split())
+    return ("\n\n" if page.markdown else "") + f"{COMMENT_MARK} {page.page} could not be read: {reason} -->"
 
 
 def _counts(page: PageResult) -> PageResult:
@@ -93,10 +105,10 @@ class JsonWriter:
             return ""
         before = "," if self._pages else '{"pages": ['
         self._pages.append(_counts(event))
-        return before + "\n" + json.dumps(page_json(event), ensure_ascii=False)
+        return before + "\n" + as_json(page_json(event))
 
     def close(self) -> str:
-        totals = json.dumps(summary(self._pages), ensure_ascii=False)
+        totals = as_json(summary(self._pages))
         return ('{"pages": [' if not self._pages else "") + "\n], " + totals[1:] + "\n"
 
 
@@ -135,10 +147,10 @@ class EventsWriter:
     def close(self) -> str:
         failed = sum(page.finish_reason is FinishReason.ERROR for page in self._pages)
         end = {"event": "end", "pages": len(self._pages), "failed_pages": failed, **summary(self._pages)}
-        return json.dumps(end) + "\n"
+        return as_json(end) + "\n"
 
     def _line(self, event: str, **fields: Any) -> str:
-        return json.dumps({"event": event, "page": self._page, **fields}, ensure_ascii=False) + "\n"
+        return as_json({"event": event, "page": self._page, **fields}) + "\n"
 
 
 WRITERS: Mapping[str, Callable[[], Writer]] = {

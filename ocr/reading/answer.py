@@ -1,7 +1,6 @@
 """A page's answer in all its forms, as it streams. Knows no engine, and no other pages."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
@@ -14,16 +13,26 @@ from ocr.reading.request import Request
 from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, Problem, Raw, Text
 
 
-@dataclass
 class Answer:
     """A page's answer in all its forms; this one, of a page for which no engine has spoken, is empty."""
 
-    raw: str = ""
-    markdown: str = ""
-    elements: list[Element] = field(default_factory=list)
-    understood: list[AnswerEvent] = field(default_factory=list)  # what the parser made of it
-    problems: list[str] = field(default_factory=list)
-    end: FinishReason | None = None  # why the model is to be stopped here, as far as the elements tell
+    def __init__(self) -> None:
+        self.elements: list[Element] = []
+        self.understood: list[AnswerEvent] = []  # what the parser made of it
+        self.problems: list[str] = []
+        self.end: FinishReason | None = None  # why the model is to be stopped here, as far as the elements tell
+        self._raw: list[str] = []  # as it came
+        self._markdown: list[str] = []
+
+    @property
+    def raw(self) -> str:
+        """The model's own text so far."""
+        return "".join(self._raw)
+
+    @property
+    def markdown(self) -> str:
+        """The markdown that is certain so far."""
+        return "".join(self._markdown)
 
     def feed(self, _text: str) -> Iterable[PageEvent]:
         """What this piece of the model's text makes certain."""
@@ -73,7 +82,7 @@ class ShownAnswer(Answer):
 
     def _show(self, markdown: str) -> Iterator[PageEvent]:
         if markdown:
-            self.markdown += markdown
+            self._markdown.append(markdown)
             yield Markdown(markdown)
 
     def _keep(self, elements: Iterable[Element]) -> Iterator[PageEvent]:
@@ -114,7 +123,7 @@ class StreamedAnswer(ShownAnswer):
 
     def feed(self, text: str) -> Iterator[PageEvent]:
         if text:
-            self.raw += text
+            self._raw.append(text)
             yield Raw(text)
         yield from self.understand(self._parser.feed(text))
 

@@ -181,7 +181,7 @@ class JoinedAnswer(ShownAnswer):
 
     def _join(self, raw: str) -> Iterator[PageEvent]:
         if raw:
-            raw = (BETWEEN if self.raw else "") + raw
-            self.raw += raw
+            raw = (BETWEEN if self._raw else "") + raw
+            self._raw.append(raw)
             yield Raw(raw)
         yield from self.understand([Text(BETWEEN)])

@@ -1,6 +1,8 @@
 """What two parts of a page that overlap both show, kept once. Knows parsed answers alone."""
 
+import itertools
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,9 +10,9 @@ from ocr.types import AnswerEvent, Box, Opened, Text
 
 SAME = 0.5  # of the area of two boxes, together, that both cover where two parts show the same thing
 WORDS = 200  # looked at where one part ends and the next begins; the lines that both show have fewer
+COMPARED = 100  # elements with the same words, the last ones of the part before; lists of zeros have many
 TELLING = 3  # words; fewer are the same words only where they are whole lines
 _WORD = re.compile(r"\S+")
-_FIRST_WORD = re.compile(r"\s*\S+")
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,15 @@ class Block:
 
 def blocks(events: Iterable[AnswerEvent]) -> list[Block]:
     """The blocks of an answer, in order."""
-    found: list[Block] = []
+    found: list[tuple[Opened | None, list[str]]] = []
     for event in events:
         if isinstance(event, Opened):
-            found.append(Block(event, ""))
+            found.append((event, []))
+        elif found:
+            found[-1][1].append(event.text)
         else:
-            last = found.pop() if found else Block(None, "")
-            found.append(Block(last.opened, last.text + event.text))
-    return found
+            found.append((None, [event.text]))
+    return [Block(opened, "".join(texts)) for opened, texts in found]
 
 
 def without_repeated(before: Sequence[Block], after: Sequence[Block], overlap: Box) -> list[Block]:
@@ -51,18 +54,28 @@ def without_repeated(before: Sequence[Block], after: Sequence[Block], overlap: B
     Elements with a box are the same where their boxes are and their words are. Of the others that lie in the overlap
     the words are left out that end the one part and begin the other.
     """
-    kept = [block for block in after if not any(_are_same(block, other) for other in before)]
-    shared = [block for block in kept if block.box is None or common_box(block.box, overlap)]
-    count = repeated_words("\n".join(block.text for block in before), "\n".join(block.text for block in shared))
+    places = defaultdict[tuple[str, ...], list[Box]](list)  # by the words that are there
+    for block in before:
+        if block.box:
+            places[tuple(block.text.split())].append(block.box)
+    kept = [block for block in after if not _is_among(block, places.get(tuple(block.text.split()), ()))]
+    shared = [block.box is None or common_box(block.box, overlap) is not None for block in kept]
+    count = repeated_words(_text(before), _text(itertools.compress(kept, shared)))
     return list(_without_first_words(kept, shared, count))
 
 
-def _are_same(block: Block, other: Block) -> bool:
-    if block.box is None or other.box is None or block.text.split() != other.text.split():
-        return False
-    common = common_box(block.box, other.box)
+def _is_among(block: Block, boxes: Sequence[Box]) -> bool:
+    return block.box is not None and any(_are_same(block.box, box) for box in boxes[-COMPARED:])
+
+
+def _are_same(box: Box, other: Box) -> bool:
+    common = common_box(box, other)
     covered = _area(common) if common else 0.0
-    return covered > SAME * (_area(block.box) + _area(other.box) - covered)
+    return covered > SAME * (_area(box) + _area(other) - covered)
+
+
+def _text(some: Iterable[Block]) -> str:
+    return "\n".join(block.text for block in some)
 
 
 def common_box(box: Box, other: Box) -> Box | None:
@@ -76,15 +89,14 @@ def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _without_first_words(all_blocks: Iterable[Block], shared: Sequence[Block], count: int) -> Iterator[Block]:
+def _without_first_words(all_blocks: Iterable[Block], shared: Iterable[bool], count: int) -> Iterator[Block]:
     """Blocks without so many words of those that are shared; what has none left is left out with its box."""
-    for block in all_blocks:
-        text = block.text
-        while count and block in shared and text.strip():
-            text = _FIRST_WORD.sub("", text, count=1)
-            count -= 1
-        if text == block.text or text.strip():
-            yield Block(block.opened, text if text == block.text else text.lstrip())
+    for block, is_shared in zip(all_blocks, shared, strict=True):
+        words = list(itertools.islice(_WORD.finditer(block.text), count if is_shared else 0))
+        count -= len(words)
+        rest = block.text[words[-1].end() :].lstrip() if words else block.text
+        if rest or not words:
+            yield Block(block.opened, rest)
 
 
 def repeated_words(before: str, after: str) -> int:

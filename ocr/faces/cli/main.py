@@ -18,8 +18,8 @@ from ocr.faces.cli.doctor import State, examine
 from ocr.faces.cli.options import IN_FOLDER, NAMES, ON_STDOUT, Command, Options, parameters
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
 from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Run, Sink, TextSink
-from ocr.faces.cli.sources import Source, find, printable
-from ocr.faces.problems import count
+from ocr.faces.cli.sources import Source, find
+from ocr.faces.problems import count, printable
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import Folder, check_writable

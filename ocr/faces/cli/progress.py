@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Self
 
 from ocr.faces.problems import count
+from ocr.output.untrusted import as_shown
 from ocr.types import FinishReason, PageResult
 
 
@@ -74,7 +75,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Show a line that stays."""
-        print(line, file=sys.stderr, flush=True)
+        print(as_shown(line), file=sys.stderr, flush=True)
 
     def note(self, line: str) -> None:
         """Say what became of a document or a page; not where its text is what is watched."""
@@ -152,7 +153,7 @@ class Bar(Progress):
         self._display.stop()
 
     def say(self, line: str) -> None:
-        self._display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._display.console.print(as_shown(line), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, line: str) -> None:
         self.say(line)

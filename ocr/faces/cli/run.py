@@ -1,6 +1,5 @@
 """Reads many documents one after the other; what fails is noted, and the rest goes on."""
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ from ocr.faces.exits import explained
 from ocr.faces.problems import in_short
 from ocr.output.folder import Files, Folder
 from ocr.output.markdown import Link, picture_name
+from ocr.output.untrusted import Disarmed, as_json, as_shown
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -49,26 +49,35 @@ class Sink(Protocol):
         ...
 
 
+HEADING_MARK = "\n==> "  # how the line begins that names a document
+
+
 class TextSink:
-    """A document's text on a stream as it comes, below a line that names the document where one is given."""
+    """A document's text on a stream as it comes, below a line that names the document where one is given.
+
+    A line of the text that would pass for such a heading has a backslash. On a terminal, what would steer it stands as
+    escapes.
+    """
 
     def __init__(self, out: IO[str], writer: Writer, heading: str = "") -> None:
         self._out, self._writer = out, writer
+        self._text = Disarmed(*([HEADING_MARK] if heading else []))
         self._last = ""
-        self._show(heading)
+        self._print(heading.removesuffix("\n"))
+        self._print(self._text.feed("\n" if heading else ""))
 
     def write(self, event: PageEvent) -> None:
-        self._show(self._writer.write(event))
+        self._print(self._text.feed(self._writer.write(event)))
 
     def close(self) -> None:
-        self._show(self._writer.close())
+        self._print(self._text.feed(self._writer.close()) + self._text.close())
         if not self._last.endswith("\n"):
-            self._show("\n")
+            self._print("\n")
 
-    def _show(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if text:
             self._last = text
-            self._out.write(text)
+            self._out.write(as_shown(text) if self._out.isatty() else text)
             self._out.flush()
 
 
@@ -80,8 +89,7 @@ class JsonLinesSink:
 
     def write(self, event: PageEvent) -> None:
         if isinstance(event, PageResult):
-            line = json.dumps({"document": self._document, **page_json(event)}, ensure_ascii=False)
-            print(line, file=self._out, flush=True)
+            print(as_json({"document": self._document, **page_json(event)}), file=self._out, flush=True)
 
     def close(self) -> None:
         pass

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocr.documents.formats import SUFFIXES
 from ocr.errors import InputError, choices
+from ocr.faces.problems import printable
 from ocr.output.formats import DOCUMENTS, FOLDERS, NAME_BYTES
 
 STDIN = "-"
@@ -39,11 +40,6 @@ class Source:
 
     def __str__(self) -> str:
         return printable(self.place)
-
-
-def printable(text: str) -> str:
-    """Some text on one line: what a terminal would not print, line ends among it, as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def find(arguments: Iterable[str], tell: Callable[[str], object] = lambda line: None) -> list[Source]:
