@@ -189,6 +189,49 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Omitted:
+    """Print that was found on a page and not in the answer."""
+
+    text: str  # as it was read there: a line, or what of one the answer lacks
+    bbox: Box  # of the whole line
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """Text of the answer that was not found on the page."""
+
+    text: str  # as it stands in the answer, on one line
+    element: int | None = None  # index into the page's elements; None for text that is of none
+    bbox: Box | None = None  # of the element, where it has a place
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A number or word that reads one way on the page and another in the answer; either may be right."""
+
+    line: str  # as it was read on the page; "" where the answer has something more
+    answer: str  # as it stands in the answer; "" where the page has something more
+    bbox: Box  # of the line on the page
+    element: int | None = None  # as in Unsupported
+
+
+@dataclass(frozen=True)
+class Check:
+    """Where a model's answer and the lines of its page, as other networks read them, disagree; either may be right."""
+
+    lines: int  # that were compared
+    omitted: tuple[Omitted, ...] = ()
+    unsupported: tuple[Unsupported, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    failure: str = ""  # why the page cannot be checked, one sentence for people; then there is nothing else
+
+    @property
+    def disagreements(self) -> int:
+        """How many places there are where they disagree."""
+        return len(self.omitted) + len(self.unsupported) + len(self.conflicts)
+
+
+@dataclass(frozen=True)
 class Raw:
     """Some more of the model's own text."""
 
