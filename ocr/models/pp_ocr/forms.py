@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from ocr.models.pp_ocr.card import BLOCKS, LINES, REGION, TEXT
+from ocr.models.pp_ocr.structure import blocks, text
 from ocr.types import Element, Line
 
 Size = tuple[int, int]  # px, width and height of the page
@@ -52,9 +53,9 @@ class ListOfBlocks(WholePage):
     """A JSON list of the page's elements in reading order: paragraphs, headings, tables."""
 
     def close(self) -> Iterator[str]:
-        form = [_as_json(Element("text", "text", line.bbox, line.text)) for line in self._lines]
         yield "["
-        yield from (f"{',' if n else ''}\n{element}" for n, element in enumerate(form))
+        for n, element in enumerate(blocks(self._lines, self._size)):
+            yield f"{',' if n else ''}\n{_as_json(element)}"
         yield "]"
 
 
@@ -62,7 +63,7 @@ class Text(WholePage):
     """The text alone, in reading order."""
 
     def close(self) -> Iterator[str]:
-        yield "\n".join(line.text for line in self._lines)
+        yield text(self._lines, self._size)
 
 
 FORMS: Mapping[str, Callable[[Size], Form]] = {BLOCKS: ListOfBlocks, LINES: ListOfLines, TEXT: Text, REGION: Text}
