@@ -41,7 +41,7 @@ def seconds(reader: Reader, model: str, batch: int) -> tuple[float, float]:
     request = Request(model=model, task="Free OCR", resolution="Tiny")
     pages = [(number, drawn(number)) for number in range(1, PAGES + 1)]
     started = time.process_time()
-    events = reader.read(request, pages, Decoding(max_new_tokens=NEW_TOKENS), batch)
+    events = reader.read(request, pages, Decoding(max_new_tokens=NEW_TOKENS, together=batch))
     next(event for event in events if isinstance(event, Raw))
     first = time.process_time() - started
     results = [event for event in events if isinstance(event, PageResult)]

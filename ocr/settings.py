@@ -28,7 +28,7 @@ class Settings:
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
     max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more
     deadline_s: float | None = None  # seconds for one page, all attempts
-    batch: int | None = None  # pages of one document that are decoded together; None: as many as memory has room for
+    batch: int | None = None  # pages that are decoded together; None: as many as memory has room for
     threads: int = field(default_factory=lambda: allowed_cores())  # of the processor, that a model computes with
 
 

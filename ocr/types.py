@@ -1,14 +1,14 @@
 """The values that travel between the parts, and the protocol of an engine. Knows no model and no file format."""
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from PIL import Image
 
-from ocr.errors import InputError
+from ocr.errors import InputError, OCRError
 
 MAX_NEW_TOKENS = 32768  # tokens a page may be given at most, by any caller
 
@@ -65,6 +65,7 @@ class Decoding:
     seed: int = 0  # of the random numbers that a temperature above 0 draws
     deadline_s: float | None = None  # of the own seconds, as in Piece, of each page or part of one; None for no limit
     ngram_ban: tuple[int, int] | None = None  # n and window of a ban on repeated n-grams, beside the model's own rules
+    together: int | None = None  # pages that are decoded together at most; None: as many as memory has room for
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_new_tokens <= MAX_NEW_TOKENS:
@@ -85,9 +86,9 @@ class PageInput:
     prompt: Prompt
     text: str  # what stands for {text} in the prompt's template; "" where it has none
     preset: Any  # how closely the model looks: a row of its card's presets, which only its own processor understands
-    stop: Callable[[], FinishReason | None] = lambda: (
-        None
-    )  # asked before every token; a reason ends the page, its text kept
+    # Asked by the thread that reads, before every token and while it waits; a reason ends the page, its text kept, and
+    # what it raises ends the reading.
+    stop: Callable[[], FinishReason | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,17 @@ class Piece:
     text: str
     tokens: int  # completion tokens spent on the page so far
     finish: FinishReason | None = None
-    seconds: float = field(default=0.0, compare=False)  # spent on the page so far, shared with its batch
+    seconds: float = field(default=0.0, compare=False)  # computed for the page so far, its share of steps together
     problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The last word on a page that could not be read."""
+
+    page: int  # index into the pages the engine was given
+    error: OCRError
+    again: bool = False  # whether it may be read by itself: it failed together with others
 
 
 class Engine(Protocol):
@@ -131,15 +141,11 @@ class Engine(Protocol):
         """How many px the model sees at this preset for each px of a page of this (width, height); most closely."""
         ...
 
-    def capacity(self, preset: Any, decoding: Decoding) -> int:
-        """How many pages, at least one, the memory that is free at present lets it decode together."""
-        ...
+    def read(self, pages: Iterable[PageInput], decoding: Decoding) -> Generator[Prepared | Piece | Failed]:
+        """Decode pages: a `Prepared` for each, then its text in `Piece`s, the last with a reason, or `Failed`.
 
-    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
-        """Decode pages together: a `Prepared` for each, then their text in `Piece`s, each page's last with a reason.
-
-        Closing the generator stops the work within one token. Raises InputError for a page or text the model cannot
-        be given, before anything is computed; SetupError where memory runs out, ModelError where computing fails.
+        Pages are taken as there is room for them, so that those of one call, and of calls in other threads, may be
+        decoded together; what comes of several is mixed. Closing the generator stops the work within one token.
         """
         ...
 
@@ -253,7 +259,7 @@ class PageResult:
     prompt_tokens: int = 0  # these three are of all attempts together
     completion_tokens: int = 0
     image_tokens: int = 0
-    time_to_first_token: float = 0.0  # s from when its batch was begun
+    time_to_first_token: float = 0.0  # s from when it was taken up
     seconds: float = (
         0.0  # s spent on the page, all attempts; pages of a batch divide the time, so that sums over pages are true
     )

@@ -17,12 +17,14 @@ from ocr.models.deepseek.processor import DeepSeekProcessor
 from tests.checkpoints import EOS, byte_tokenizer
 
 HIDDEN, VOCABULARY = 4, 300
+OWN = -1.0  # stands in the embeddings of tokens that the model chose
 
 
 class ScriptedModel:
     """Stands where a causal language model does and wants the next token of each row's script at every step.
 
-    Which script a row follows is what its image's features say; after the prompt it is remembered in the cache.
+    Which script a row follows is what its image's features say; how far it has come is how many tokens of its own it
+    has seen. Both are remembered in the cache.
     """
 
     def __init__(self, scripts: Sequence[Sequence[int]]) -> None:
@@ -31,7 +33,6 @@ class ScriptedModel:
         self.config = Qwen2Config(num_hidden_layers=1)
         self.config.image_token_id = byte_tokenizer().token_to_id(IMAGE)
         self.device, self.dtype = torch.device("cpu"), torch.float32
-        self._prompt_length = 0
 
     def get_decoder(self) -> Any:
         return self
@@ -40,17 +41,20 @@ class ScriptedModel:
         return lambda hidden: hidden
 
     def get_input_embeddings(self) -> Any:
-        return lambda ids: torch.zeros(*ids.shape, HIDDEN)
+        return lambda ids: torch.full((*ids.shape, HIDDEN), OWN if ids.dim() == 2 else 0.0)  # a prompt has one axis
+
+    def _wanted(self, script: int, step: int) -> int:
+        """The last token for ever; without an image, anything."""
+        tokens = self.scripts[max(script, 1) - 1]
+        return tokens[min(step, len(tokens) - 1)]
 
     def __call__(self, *, inputs_embeds: Tensor, past_key_values: Cache, **_inputs: Any) -> Any:
         self.rows.append(len(inputs_embeds))
-        if not past_key_values.get_seq_length():
-            self._prompt_length = inputs_embeds.shape[1]
         seen, _ = past_key_values.update(inputs_embeds[:, None], inputs_embeds[:, None], 0)
-        step = seen.shape[2] - self._prompt_length
         logits = torch.zeros(len(inputs_embeds), 1, VOCABULARY)
-        for row, script in enumerate(seen.amax(dim=(1, 2, 3)).long().tolist()):
-            logits[row, :, self.scripts[script - 1][step]] = 1
+        scripts, steps = seen.amax(dim=(1, 2, 3)).long().tolist(), (seen[:, 0, :, 0] == OWN).sum(dim=1).tolist()
+        for row, (script, step) in enumerate(zip(scripts, steps, strict=True)):
+            logits[row, :, self._wanted(script, step)] = 1
         return SimpleNamespace(last_hidden_state=logits)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ocr.decoding.loop import RunningBatch
@@ -41,11 +42,11 @@ def decode(
     """Continue the prompts together, each until one of its rules ends it."""
     batch = RunningBatch(PaddedRunner(model))
     sequences = [sequence(prompt, its_rules, **sampling) for prompt, its_rules in zip(prompts, rules, strict=True)]
-    for each in sequences:
-        batch.add(each)
-    while not batch.is_empty:
-        for output in batch.step():
+    outputs = batch.join(sequences)
+    while outputs:
+        for output in outputs:
             yield Step(sequences.index(output.sequence), output.sequence.tokens[-1], output.finish)
+        outputs = batch.step()
 
 
 def tokens(steps: Iterator[Step], rows: int = 1) -> list[list[int]]:
@@ -54,3 +55,32 @@ def tokens(steps: Iterator[Step], rows: int = 1) -> list[list[int]]:
     for step in steps:
         found[step.row].append(step.token)
     return found
+
+
+A, END = byte_tokenizer().encode("ab", add_special_tokens=False).ids
+EMPTY = torch.zeros(1, 1)
+
+
+class Counting:
+    """A runner whose sequences want an A for ever; notes how many run in each step."""
+
+    can_join = is_whole = True
+    held_bytes = 0.0
+
+    def __init__(self) -> None:
+        self.running: list[Any] = []
+        self.sizes: list[int] = []
+
+    def prefill(self, sequences: Sequence[Any]) -> torch.Tensor:
+        self.running += sequences
+        return self._scores(len(sequences))
+
+    def step(self) -> torch.Tensor:
+        return self._scores(len(self.running))
+
+    def drop(self, sequences: Any) -> None:
+        self.running = [each for each in self.running if each not in sequences]
+
+    def _scores(self, rows: int) -> torch.Tensor:
+        self.sizes.append(rows)
+        return torch.nn.functional.one_hot(torch.full((rows,), A), 300).float()

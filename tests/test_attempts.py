@@ -1,6 +1,6 @@
 """What becomes of a page that repeats itself: the ladder of attempts, the best of them, and what the caller is told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -79,7 +79,7 @@ def test_the_fallbacks_are_a_stronger_ban_and_then_chance(monkeypatch: pytest.Mo
     asked: list[Decoding] = []
     real = engine.read
 
-    def watched(pages: list[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
+    def watched(pages: Iterable[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
         asked.append(decoding)
         yield from real(pages, Decoding())  # as if no fallback helped
 
@@ -172,10 +172,11 @@ def test_an_error_on_the_way_loses_no_text(monkeypatch: pytest.MonkeyPatch) -> N
     engine = scripted("begun " + ENDLESS)
     real: Any = engine.read
 
-    def broken(pages: list[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
-        if decoding.ngram_ban:
-            raise ModelError("It broke.")
-        yield from real(pages, decoding)
+    def broken(pages: Iterable[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
+        for given in pages:
+            if decoding.ngram_ban:
+                raise ModelError("It broke.")
+            yield from real([given], decoding)
 
     monkeypatch.setattr(engine, "read", broken)
     result = result_of(read(engine))
@@ -184,10 +185,11 @@ def test_an_error_on_the_way_loses_no_text(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_page_that_breaks_off_keeps_what_came_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_pages: list[PageInput], _decoding: Decoding) -> Iterator[Prepared | Piece]:
-        yield Prepared(0, 10, 5, (999.0, 999.0))
-        yield Piece(0, "half a pa", 3, None, 1.5)
-        raise ModelError("It broke.")
+    def broken(pages: Iterable[PageInput], _decoding: Decoding) -> Iterator[Prepared | Piece]:
+        for _ in pages:
+            yield Prepared(0, 10, 5, (999.0, 999.0))
+            yield Piece(0, "half a pa", 3, None, 1.5)
+            raise ModelError("It broke.")
 
     engine = scripted("")
     monkeypatch.setattr(engine, "read", broken)
@@ -198,7 +200,7 @@ def test_a_page_that_breaks_off_keeps_what_came_of_it(monkeypatch: pytest.Monkey
 
 def test_an_engine_that_gives_no_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = scripted("")
-    monkeypatch.setattr(engine, "read", lambda _pages, _decoding: (_ for _ in [Prepared(0, 1, 1, (1.0, 1.0))]))
+    monkeypatch.setattr(engine, "read", lambda pages, _decoding: (Prepared(0, 1, 1, (1.0, 1.0)) for _ in pages))
     result = result_of(read(engine))
     assert result.finish_reason is ERROR
-    assert "stopped in the middle of page 7" in result.error
+    assert "stopped in the middle of a page" in result.error

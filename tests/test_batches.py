@@ -1,7 +1,9 @@
 """Pages of a document decoded together: the same results in the same order as one by one, whatever happens to one."""
 
-import itertools
+import time
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +11,28 @@ import pytest
 import torch
 from PIL import Image
 
+from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.sharing import Stream
 from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.engines.native import NativeEngine
 from ocr.errors import InputError, SetupError
-from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
 from ocr.models.dots.card import DOTS_OCR
 from ocr.reading.reader import Reader, in_order, read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
-from ocr.types import Decoding, FinishReason, PageEvent, PageInput, PageResult, Raw, Retry
+from ocr.types import Decoding, FinishReason, PageEvent, PageInput, PageResult, Piece, Raw, Retry
 from tests.checkpoints_dots import FLOAT32, write_dots
 from tests.pictures import page
-from tests.scripted import scripted
+from tests.scripted import HIDDEN, scripted
 
 REQUEST = Request(model="deepseek-ocr", task="Free OCR", resolution="Tiny")
 ENDLESS = "<td></td>" * 400
 DONE = Decoding()
+
+
+def together(pages: int) -> Decoding:
+    return Decoding(together=pages)
 
 
 def numbered(count: int) -> list[NumberedPage]:
@@ -72,10 +79,12 @@ def test_a_batch_gives_each_page_what_it_gets_alone(
     asked = {"deepseek-ocr": engine, "dots.ocr": tiny_dots}[model]
     pages: list[NumberedPage] = [(number, printed(*size)) for number, size in enumerate(SIZES, start=1)]
     decoding = Decoding(max_new_tokens=24, temperature=temperature, seed=3)
-    alone, *together = (facts(results(read_pages(asked, request, pages, decoding, batch))) for batch in (1, 2, 4))
-    assert len({prompt.prompt_tokens for prompt in results(read_pages(asked, request, pages, decoding, 5))}) > 1
-    assert all(text for _, text, *_ in alone)
-    assert together == [alone, alone]
+    first, *others = (
+        results(read_pages(asked, request, pages, replace(decoding, together=most))) for most in (1, 2, 4)
+    )
+    assert len({one.prompt_tokens for one in first}) > 1
+    assert all(one.text for one in first)
+    assert facts(others) == facts(first)
 
 
 # --- Order and laziness -----------------------------------------------------------------------------------------
@@ -95,7 +104,7 @@ def test_the_first_page_that_is_not_over_streams_as_it_is_read() -> None:
     assert len(list(news)) == 2
 
 
-def test_pages_are_decoded_together_and_taken_a_batch_at_a_time() -> None:
+def test_a_page_that_is_over_lets_the_next_one_in() -> None:
     taken: list[int] = []
 
     def pages() -> Iterator[NumberedPage]:
@@ -103,25 +112,48 @@ def test_pages_are_decoded_together_and_taken_a_batch_at_a_time() -> None:
             taken.append(number)
             yield number, image
 
-    engine = scripted("a", "bb", "ccc", "dddd", "e")
-    events = read_pages(engine, REQUEST, pages(), DONE, 3)
-    next(events)
-    assert taken == [1, 2, 3]
-    assert [one.text for one in results(events)] == ["a", "bb", "ccc", "dddd", "e"]
-    assert engine.network.model.rows == [3, 3, 2, 1, 2, 2, 1, 1, 1]  # a page that is over leaves its batch
+    engine = scripted("aaaaaaaaaaaa", "bb", "c", "d", "e")
+    events = read_pages(engine, REQUEST, pages(), together(2))
+    started = next(events)
+    assert (started.page, taken) == (1, [1])
+    texts = {}
+    for event in events:
+        if isinstance(event, PageResult):
+            texts[event.page] = event.text
+            assert max(taken) == 5  # the first one ran while the others came and went
+    assert texts == {1: "aaaaaaaaaaaa", 2: "bb", 3: "c", 4: "d", 5: "e"}
+    assert max(engine.network.model.rows) == 2
+
+
+def test_few_pages_are_held_where_one_takes_longer_than_all_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocr.reading.reader.MOST_PIXELS", 4 * 200 * 120)
+    images: list[weakref.ref[Image.Image]] = []
+    most = 0
+
+    def pages() -> Iterator[NumberedPage]:
+        nonlocal most
+        for number in range(1, 30):
+            image = page() if number % 3 else Image.new("RGB", (200, 120), "white")
+            images.append(weakref.ref(image))
+            yield number, image
+            del image
+            most = max(most, sum(one() is not None for one in images))
+
+    events = read_pages(scripted("a" * 90, "b"), REQUEST, pages(), together(2))
+    assert [event.page for event in events if isinstance(event, PageResult)] == list(range(1, 30))
+    assert most <= 6  # four, the one that is being taken, and the result at hand
 
 
 def test_numbers_of_pages_are_their_own() -> None:
     pages: list[NumberedPage] = [(9, page()), (4, page()), (17, page())]
-    assert [one.page for one in results(read_pages(scripted("a"), REQUEST, pages, DONE, 2))] == [9, 4, 17]
+    assert [one.page for one in results(read_pages(scripted("a"), REQUEST, pages, together(2)))] == [9, 4, 17]
 
 
-def test_seconds_add_up_to_the_time_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = itertools.count()
-    monkeypatch.setattr("ocr.decoding.loop.time.monotonic", lambda: float(next(ticks)))
-    first, second = results(read_pages(scripted("abcdef", "ab"), REQUEST, numbered(2), DONE, 2))
+def test_seconds_add_up_to_no_more_than_the_time_that_passed() -> None:
+    started = time.monotonic()
+    first, second = results(read_pages(scripted("abcdef" * 9, "ab"), REQUEST, numbered(2), together(2)))
     assert first.seconds > second.seconds > 0
-    assert first.seconds + second.seconds <= next(ticks)
+    assert first.seconds + second.seconds <= time.monotonic() - started
 
 
 # --- What happens to one page -----------------------------------------------------------------------------------
@@ -130,17 +162,17 @@ def test_seconds_add_up_to_the_time_that_passed(monkeypatch: pytest.MonkeyPatch)
 def test_a_page_there_is_none_of_ends_in_an_error_and_the_others_go_on() -> None:
     pages: list[NumberedPage] = [(1, page()), (2, InputError("Page 2 is damaged.")), (3, page())]
     engine = scripted("one", "three")
-    one, two, three = results(read_pages(engine, REQUEST, pages, DONE, 4))
+    one, two, three = results(read_pages(engine, REQUEST, pages, together(4)))
     assert (one.text, three.text) == ("one", "three")
     assert (two.page, two.width, two.height, two.text) == (2, 0, 0, "")
     assert (two.finish_reason, two.error) == (FinishReason.ERROR, "Page 2 is damaged.")
-    assert engine.network.model.rows[0] == 2
+    assert max(engine.network.model.rows) == 2
 
 
 def test_a_blank_page_is_blank_and_no_model_is_asked() -> None:
     pages: list[NumberedPage] = [(1, Image.new("RGB", (300, 200), "white")), (2, page())]
     engine = scripted("two")
-    blank, two = results(read_pages(engine, REQUEST, pages, DONE, 2))
+    blank, two = results(read_pages(engine, REQUEST, pages, together(2)))
     assert (blank.finish_reason, blank.text, blank.elements, blank.error) == (FinishReason.BLANK, "", (), "")
     assert (blank.width, blank.height, blank.completion_tokens) == (300, 200, 0)
     assert two.text == "two"
@@ -149,7 +181,7 @@ def test_a_blank_page_is_blank_and_no_model_is_asked() -> None:
 
 def test_a_page_with_problems_is_read_even_if_it_looks_blank() -> None:
     pages: list[NumberedPage] = [(1, DrawnPage(Image.new("RGB", (300, 200), "white"), ("It is drawn at 18 dpi.",)))]
-    (one,) = results(read_pages(scripted("one"), REQUEST, pages, DONE, 1))
+    (one,) = results(read_pages(scripted("one"), REQUEST, pages, together(1)))
     assert (one.text, one.finish_reason, one.problems) == ("one", FinishReason.STOP, ("It is drawn at 18 dpi.",))
 
 
@@ -157,7 +189,7 @@ def test_a_page_the_model_cannot_be_given_fails_alone(tiny_dots: NativeEngine[An
     pages: list[NumberedPage] = [(1, page()), (2, page(8 * 201, 8)), (3, page(100, 70))]
     pages[1][1].paste((0, 0, 0), (0, 0, 400, 8))  # type: ignore[union-attr]
     request = Request(model="dots.ocr", task="Free OCR")
-    one, two, three = results(read_pages(tiny_dots, request, pages, Decoding(max_new_tokens=4), 3))
+    one, two, three = results(read_pages(tiny_dots, request, pages, Decoding(max_new_tokens=4, together=3)))
     assert (one.completion_tokens, three.completion_tokens) == (4, 4)
     assert two.finish_reason is FinishReason.ERROR
     assert "1608 x 8" in two.error
@@ -182,19 +214,22 @@ class Failing:
         return self._model(**inputs)
 
 
-@pytest.mark.parametrize(("steps", "retries"), [(0, 0), (2, 1)], ids=["before any text", "in the middle"])
-def test_a_batch_that_fails_is_read_page_by_page(steps: int, retries: int) -> None:
+def failing(engine: NativeEngine[Any], error: Exception, **when: int) -> NativeEngine[Any]:
+    engine.network.model = Failing(engine.network.model, error, **when)
+    return NativeEngine(engine.processor, engine.network)
+
+
+@pytest.mark.parametrize("steps", [0, 6], ids=["at the first step together", "in the middle"])
+def test_pages_that_fail_together_are_read_one_by_one(steps: int) -> None:
     engine = scripted("never", "never", "one", "two")
-    engine.network.model = Failing(
-        engine.network.model, torch.OutOfMemoryError("CUDA out of memory."), steps=steps, rows=2
-    )
-    events = list(read_pages(engine, REQUEST, numbered(2), DONE, 2))
+    engine = failing(engine, torch.OutOfMemoryError("CUDA out of memory."), steps=steps, rows=2)
+    events = list(read_pages(engine, REQUEST, numbered(2), together(2)))
     assert [(one.text, one.finish_reason, one.retries) for one in results(iter(events))] == [
-        ("one", FinishReason.STOP, retries),
-        ("two", FinishReason.STOP, retries),
+        ("one", FinishReason.STOP, 1),
+        ("two", FinishReason.STOP, 1),
     ]
     assert [event for event in events if isinstance(event, Retry)] == [
-        Retry(number, FinishReason.ERROR) for number in (1, 2) if retries
+        Retry(number, FinishReason.ERROR) for number in (1, 2)
     ]
 
 
@@ -213,8 +248,8 @@ def test_a_batch_that_fails_is_read_page_by_page(steps: int, retries: int) -> No
 )
 def test_what_torch_raises_is_the_error_of_its_page(error: Exception, words: str) -> None:
     engine = scripted("one", "two")
-    engine.network.model = Failing(engine.network.model, error, steps=1, rows=1)
-    pages = results(read_pages(engine, REQUEST, numbered(2), DONE, 2))
+    engine = failing(engine, error, steps=1, rows=1)
+    pages = results(read_pages(engine, REQUEST, numbered(2), together(2)))
     assert [one.finish_reason for one in pages] == [FinishReason.ERROR] * 2
     with pytest.raises(Exception, match=words):
         raise Exception(pages[0].error)
@@ -223,7 +258,7 @@ def test_what_torch_raises_is_the_error_of_its_page(error: Exception, words: str
 
 def test_a_page_that_repeats_itself_is_read_again_after_its_batch() -> None:
     engine = scripted("a " + ENDLESS, "two", "b " + ENDLESS, "one at last", "three at last")
-    events = list(read_pages(engine, REQUEST, numbered(3), DONE, 3))
+    events = list(read_pages(engine, REQUEST, numbered(3), together(3)))
     assert [(one.text, one.retries) for one in results(iter(events))] == [
         ("one at last", 1),
         ("two", 0),
@@ -238,27 +273,27 @@ def test_a_page_that_repeats_itself_is_read_again_after_its_batch() -> None:
 
 def test_closing_stops_a_batch_within_one_token() -> None:
     engine = scripted("a long answer", "another one", "third")
-    events = read_pages(engine, REQUEST, numbered(3), DONE, 3)
-    for _ in range(4):
+    events = read_pages(engine, REQUEST, numbered(3), together(3))
+    for _ in range(8):
         next(events)
     steps = len(engine.network.model.rows)
     events.close()
-    assert len(engine.network.model.rows) == steps < 5
+    engine._batch._thread.submit(lambda: None).result()  # whatever it has to do is done
+    assert len(engine.network.model.rows) == steps < 9
+    assert not engine._batch._batch.running
 
 
 def test_a_page_that_its_caller_stops_keeps_its_text_and_the_others_go_on() -> None:
-    asked = iter([None] * 4 + [FinishReason.CANCELLED])
-    first, second = (
-        PageInput(page(), REQUEST.asked, "", REQUEST.preset, **more) for more in ({"stop": lambda: next(asked)}, {})
-    )
-    pieces = [
-        piece
-        for piece in scripted("a long answer", "another one").read([first, second], DONE)
-        if hasattr(piece, "text")
-    ]
-    ends = {piece.page: (piece.finish, piece.tokens) for piece in pieces if piece.finish}
+    texts = ["", ""]
+    asked = PageInput(page(), REQUEST.asked, "", REQUEST.preset)
+    stopped = replace(asked, stop=lambda: FinishReason.CANCELLED if texts[0] == "a lo" else None)
+    ends = {}
+    for piece in scripted("a long answer", "another one").read([stopped, asked], DONE):
+        if isinstance(piece, Piece):
+            texts[piece.page] += piece.text
+            ends[piece.page] = (piece.finish, piece.tokens)
     assert ends == {0: (FinishReason.CANCELLED, 4), 1: (FinishReason.STOP, 12)}
-    assert ["".join(piece.text for piece in pieces if piece.page == page) for page in (0, 1)] == ["a lo", "another one"]
+    assert texts == ["a lo", "another one"]
 
 
 # --- The reader's part ------------------------------------------------------------------------------------------
@@ -293,49 +328,30 @@ def test_a_box_that_is_none_is_refused_before_any_page_is_taken(tiny_dots: Nativ
 
 @pytest.mark.parametrize(("batch", "rows"), [(None, 2), (3, 3), (1, 1)])
 def test_the_callers_batch_comes_before_the_settings(reader: Reader, batch: int | None, rows: int) -> None:
-    reader._engines["deepseek-ocr"] = engine = scripted("a")
-    list(reader.read(REQUEST, numbered(4), DONE, batch))
+    reader._engines["deepseek-ocr"] = engine = scripted("a" * 9)
+    list(reader.read(REQUEST, numbered(4), Decoding(together=batch)))
     assert max(engine.network.model.rows) == rows
 
 
-def test_without_either_memory_decides(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = Reader(Settings(checkpoints=checkpoints))
-    reader._engines["deepseek-ocr"] = asked = scripted("a")
-    monkeypatch.setattr(asked, "capacity", lambda preset, decoding: 3)
-    list(reader.read(REQUEST, numbered(4), DONE))
-    assert asked.network.model.rows[0] == 3
-
-
 @pytest.mark.parametrize(("pages", "expected"), [(0.5, 1), (2.5, 2), (1000, 4)])
-def test_a_batch_fits_into_half_the_free_memory(
-    engine: NativeEngine[Any], monkeypatch: pytest.MonkeyPatch, pages: float, expected: int
+def test_without_either_half_the_free_memory_decides(
+    monkeypatch: pytest.MonkeyPatch, pages: float, expected: int
 ) -> None:
-    preset = MODELS["deepseek-ocr"].presets["Tiny"]
-    needed = engine.page_bytes(preset, Decoding(max_new_tokens=100))
-    assert needed == 1.5 * (73 + 100) * (2 * 3 * 5 * 16) * 4  # keys and values, layers, heads, head size, float32
+    engine = scripted("a" * 99)
+    needed = 1.5 * (73 + 1 + len("\nFree OCR.") + 120) * 2 * HIDDEN * 4  # keys and values in float32, room to grow
+    monkeypatch.setattr(PaddedRunner, "held_bytes", 0)
     monkeypatch.setattr("ocr.engines.native.free_bytes", lambda device: 2 * pages * needed)
-    assert engine.capacity(preset, Decoding(max_new_tokens=100)) == expected
+    list(read_pages(engine, REQUEST, numbered(4), Decoding(max_new_tokens=120)))
+    assert max(engine.network.model.rows) == expected
 
 
-def test_a_page_takes_no_more_memory_than_the_models_context(engine: NativeEngine[Any]) -> None:
-    most = engine.page_bytes(MODELS["deepseek-ocr"].presets["Tiny"], Decoding(max_new_tokens=32768))
-    assert most == 1.5 * engine.processor.context * (2 * 3 * 5 * 16) * 4
-
-
-def test_the_most_image_tokens_are_those_of_the_worst_page(
-    engine: NativeEngine[Any], tiny_dots: NativeEngine[Any]
+def test_a_page_asks_for_no_more_memory_than_the_models_context(
+    engine: NativeEngine[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tall = PageInput(page(100, 1000), REQUEST.asked, "", MODELS["deepseek-ocr"].presets["Gundam (Recommended)"])
-    assert (
-        engine.processor.prepare(tall).image_tokens
-        == engine.processor.most_image_tokens(tall.preset)
-        == 273 + 90 * (10 + 1)
-    )
-    assert engine.processor.most_image_tokens(MODELS["deepseek-ocr"].presets["Base"]) == 273
-    large = PageInput(page(3360, 3360), REQUEST.asked, "", MODELS["dots.ocr"].presets["Tiny"])
-    assert (
-        tiny_dots.processor.prepare(large).image_tokens
-        <= tiny_dots.processor.most_image_tokens(large.preset)
-        == 512 * 512 // 784
-    )
-    assert tiny_dots.processor.most_image_tokens(None) == 11_289_600 // 784
+    asked: list[float] = []
+    real = Stream.add
+    monkeypatch.setattr(Stream, "add", lambda stream, *rest: asked.append(rest[-1].bytes) or real(stream, *rest))
+    next(read_pages(engine, REQUEST, numbered(1), Decoding(max_new_tokens=32768)))
+    next(read_pages(engine, REQUEST, numbered(1), Decoding(max_new_tokens=100)))
+    token = 1.5 * (2 * 3 * 5 * 16) * 4  # room to grow; keys and values, layers, heads, head size, float32
+    assert asked == [engine.processor.context * token, (73 + 1 + len("\nFree OCR.") + 100) * token]

@@ -26,7 +26,7 @@ from ocr.decoding.text import MOST_HELD, TextStream
 from ocr.engines.native import NativeEngine
 from ocr.types import FinishReason, Sampling
 from tests.checkpoints import byte_tokenizer
-from tests.sequences import decode, sequence, tokens
+from tests.sequences import EMPTY, END, A, Counting, decode, sequence, tokens
 
 
 class NoEnd(Budget):
@@ -112,86 +112,44 @@ def test_banned_tokens_are_never_chosen(model: Any, prompts: list[torch.Tensor])
     assert tokens(decode(model, prompts[:1], [[OnlySeven(5)]])) == [[7] * 5]
 
 
-A, END = byte_tokenizer().encode("ab", add_special_tokens=False).ids
-EMPTY = torch.zeros(1, 1)
-
-
-class Counting:
-    """A runner whose sequences want an A for ever; notes how many run in each step."""
-
-    can_join = True
-
-    def __init__(self) -> None:
-        self.running: list[Any] = []
-        self.sizes: list[int] = []
-
-    def prefill(self, sequences: Sequence[Any]) -> torch.Tensor:
-        self.running += sequences
-        return self._scores(len(sequences))
-
-    def step(self) -> torch.Tensor:
-        return self._scores(len(self.running))
-
-    def drop(self, sequences: Any) -> None:
-        self.running = [each for each in self.running if each not in sequences]
-
-    def _scores(self, rows: int) -> torch.Tensor:
-        self.sizes.append(rows)
-        return torch.nn.functional.one_hot(torch.full((rows,), A), 300).float()
-
-
-def test_the_time_that_passes_is_divided_among_those_that_are_in() -> None:
+def test_those_that_join_pay_for_their_first_pass_and_those_that_run_divide_a_step() -> None:
     moment = 100.0
-    batch = RunningBatch(Counting(), clock=lambda: moment)
-    first, second, third = (sequence(EMPTY, [Budget(count)]) for count in (3, 2, 1))
-    batch.add(first)
-    batch.add(second)
-    moment += 4
-    batch.step()
-    assert (first.clock.seconds, second.clock.seconds) == (2, 2)
-    batch.add(third)
-    moment += 6
+
+    class Slow(Counting):
+        def prefill(self, sequences: Sequence[Any]) -> torch.Tensor:
+            nonlocal moment
+            moment += 4
+            return super().prefill(sequences)
+
+        def step(self) -> torch.Tensor:
+            nonlocal moment
+            moment += 6
+            return super().step()
+
+    batch = RunningBatch(Slow(), clock=lambda: moment)
+    first, second, third = (sequence(EMPTY, [Budget(count)]) for count in (4, 3, 2))
+    assert [output.seconds for output in batch.join([first, second])] == [2, 2]
+    moment += 50  # nobody asks for a step
+    assert [output.seconds for output in batch.step()] == [5, 5]
+    assert [output.seconds for output in batch.join([third])] == [4]
     outputs = batch.step()
-    assert [output.seconds for output in outputs] == [4, 4, 2]
+    assert [output.seconds for output in outputs] == [7, 7, 6]
     assert [output.finish for output in outputs] == [None, FinishReason.LENGTH, FinishReason.LENGTH]
-    moment += 5  # the first one is alone
     (last,) = batch.step()
-    assert (last.seconds, last.finish, batch.is_empty) == (9, FinishReason.LENGTH, True)
+    assert (last.seconds, last.finish, batch.is_empty) == (13, FinishReason.LENGTH, True)
 
 
 def test_a_sequence_that_its_caller_stops_leaves_with_its_text_before_the_next_token() -> None:
-    runner, wanted = Counting(), iter([None, None, FinishReason.CANCELLED])
+    runner, wanted = Counting(), iter([None, FinishReason.CANCELLED])
     batch = RunningBatch(runner)
     stopped = sequence(EMPTY, [Budget(9)], stop=lambda: next(wanted))
     other = sequence(EMPTY, [Budget(9)])
-    batch.add(stopped)
-    batch.add(other)
-    outputs = [batch.step() for _ in range(3)]
+    outputs = [batch.join([stopped, other]), batch.step(), batch.step()]
     assert [(output.text, output.tokens, output.finish) for output in outputs[2]] == [
         ("", 2, FinishReason.CANCELLED),
         ("a", 3, None),
     ]
     assert (runner.running, runner.sizes) == ([other], [2, 2, 1])
-
-
-def test_a_sequence_that_is_stopped_before_it_joined_never_runs() -> None:
-    runner = Counting()
-    batch = RunningBatch(runner)
-    batch.add(sequence(EMPTY, [Budget(9)], stop=lambda: FinishReason.CANCELLED))
-    assert [output.finish for output in batch.step()] == [FinishReason.CANCELLED]
-    assert (batch.is_empty, runner.sizes) == (True, [])
-
-
-def test_where_a_runner_takes_nobody_in_those_that_wait_join_when_it_is_empty() -> None:
-    runner = Counting()
-    runner.can_join = False
-    batch = RunningBatch(runner)
-    first, second = sequence(EMPTY, [Budget(2)]), sequence(EMPTY, [Budget(1)])
-    batch.add(first)
-    batch.step()
-    batch.add(second)
-    assert [output.sequence for output in batch.step()] == [first]
-    assert [output.sequence for output in batch.step()] == [second]
 
 
 # --- Joining and leaving ----------------------------------------------------------------------------------------
@@ -206,7 +164,7 @@ def ragged(
     for step in itertools.count():
         for (start, *_), each in zip(plan, sequences, strict=True):
             if start == step:
-                batch.add(each)
+                batch.join([each])
         batch.step()
         if batch.is_empty and step >= max(start for start, *_ in plan):
             return [each.tokens for each in sequences]
@@ -237,9 +195,7 @@ def test_whoever_joins_and_leaves_gets_the_tokens_it_gets_alone(
 def test_padding_goes_with_the_sequence_that_needed_it(model: Any, prompts: list[torch.Tensor]) -> None:
     runner = PaddedRunner(model)
     batch = RunningBatch(runner)
-    batch.add(sequence(prompts[1], [NoEnd(2)]))
-    batch.add(sequence(prompts[0], [NoEnd(9)]))
-    batch.step()
+    batch.join([sequence(prompts[1], [NoEnd(2)]), sequence(prompts[0], [NoEnd(9)])])
     assert runner._cache.get_seq_length() == 23
     batch.step()
     assert runner._cache.get_seq_length() == 5 + 1

@@ -27,7 +27,7 @@ from ocr.models.catalog import MODELS
 from ocr.models.deepseek.card import DEEPSEEK_OCR
 from ocr.models.deepseek.engine import load, model_config, normalise
 from ocr.settings import Settings
-from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared
+from ocr.types import Decoding, Failed, FinishReason, PageInput, Piece, Prepared
 from tests.checkpoints import DEEPSEEK_CONFIG, GOLDEN, deepseek_shapes, seeded, write_deepseek
 from tests.pictures import page
 from tests.sequences import decode
@@ -256,13 +256,24 @@ def test_flash_attention_is_for_the_language_model_and_vision_keeps_its_bias(
     flash = load(checkpoints / "deepseek-ocr", DEEPSEEK_OCR, CPU)
     assert flash.network.model.config.text_config._attn_implementation == "flash_attention_2"
     assert flash.network.model.config.vision_config.sam_config._attn_implementation == "sdpa"
-    assert read(flash, Decoding(max_new_tokens=4)) == read(engine, Decoding(max_new_tokens=4))
+    few = Decoding(max_new_tokens=4, together=1)
+    assert read(flash, few) == read(engine, few)
     assert calls == 4 * 3  # steps and layers
 
 
-def read(engine: NativeEngine[Any], decoding: Decoding, text: str = "", **change: Any) -> list[Prepared | Piece]:
+def read(
+    engine: NativeEngine[Any], decoding: Decoding, text: str = "", **change: Any
+) -> list[Prepared | Piece | Failed]:
     inputs = {"image": page(), "prompt": FREE_OCR, "text": text, "preset": TINY, **change}
     return list(engine.read([PageInput(**inputs)], decoding))
+
+
+def refused(engine: NativeEngine[Any], text: str) -> None:
+    """Ask with words that are refused, and raise what the engine says of them."""
+    (failed,) = read(engine, Decoding(), text, prompt=MODELS["deepseek-ocr"].own_prompt)
+    assert isinstance(failed, Failed)
+    assert not failed.again
+    raise failed.error
 
 
 @pytest.mark.parametrize(
@@ -302,13 +313,13 @@ def test_the_budget_ends_at_the_models_context(engine: NativeEngine[Any], monkey
 
 def test_a_prompt_longer_than_the_context_is_refused(engine: NativeEngine[Any]) -> None:
     with pytest.raises(InputError, match=r"prompt has \d+ tokens, 73 of them the image's.*fewer than 8192"):
-        read(engine, Decoding(), "x" * 9000, prompt=MODELS["deepseek-ocr"].own_prompt)
+        refused(engine, "x" * 9000)
 
 
 @pytest.mark.parametrize("token", ["<image>", "<|ref|>", "<td>", "<｜end▁of▁sentence｜>"])
 def test_special_tokens_cannot_be_smuggled_into_the_prompt(engine: NativeEngine[Any], token: str) -> None:
     with pytest.raises(InputError, match="meaning of its own"):
-        read(engine, Decoding(), f"total {token}", prompt=MODELS["deepseek-ocr"].own_prompt)
+        refused(engine, f"total {token}")
 
 
 def test_a_deadline_in_the_past_keeps_the_first_token(engine: NativeEngine[Any]) -> None:
@@ -317,9 +328,13 @@ def test_a_deadline_in_the_past_keeps_the_first_token(engine: NativeEngine[Any])
 
 
 def test_a_page_that_is_stopped_gets_no_more_tokens(engine: NativeEngine[Any]) -> None:
-    answers = iter([None, None, FinishReason.CANCELLED])
-    pieces = read(engine, Decoding(), stop=lambda: next(answers))[1:]
-    assert [(piece.tokens, piece.finish) for piece in pieces] == [(1, None), (2, None), (2, FinishReason.CANCELLED)]
+    seen: list[int] = []
+    stopped = PageInput(page(), FREE_OCR, "", TINY, stop=lambda: FinishReason.CANCELLED if len(seen) == 2 else None)
+    for piece in engine.read([stopped], Decoding()):
+        if isinstance(piece, Piece):
+            seen.append(piece.tokens)
+    assert seen == [1, 2, 2]
+    assert piece == Piece(0, "", 2, FinishReason.CANCELLED)
 
 
 def test_pages_together_read_as_they_do_alone(engine: NativeEngine[Any]) -> None:

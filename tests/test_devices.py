@@ -36,7 +36,7 @@ def test_all_that_decoding_makes_is_made_on_the_device_of_the_model(
         rules = [[Budget(budget), NgramBan(2, 10)] for budget in budgets]
         rows = [sequence(in_order(page), rule, sampling) for page, rule in zip(pages, rules, strict=True)]
         for row in rows:  # each joins while the ones before it are running
-            batch.add(row)
+            batch.join([row])
             batch.step()
         while not batch.is_empty:
             batch.step()

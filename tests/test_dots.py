@@ -192,7 +192,7 @@ class Script(torch.nn.Module):
 def scripted(folder: Path, tokens: Sequence[int]) -> NativeEngine[Any]:
     engine = dots.load(folder, DOTS_OCR, FLOAT32)
     engine.network.model.lm_head = Script(tokens, 640)
-    return engine
+    return NativeEngine(engine.processor, engine.network)
 
 
 @pytest.mark.parametrize("end", ["<|endoftext|>", "<|assistant|>", "<|endofassistant|>"])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -39,13 +39,11 @@ class Telling:
     def __init__(self, say: Say, finish: FinishReason = FinishReason.STOP, scale: float = 1.0) -> None:
         self._say, self._finish, self._scale = say, finish, scale
         self.seen: list[Image.Image] = []
-        self.together: list[int] = []
 
     def scale(self, _size: tuple[int, int], _preset: Any) -> float:
         return self._scale
 
-    def read(self, pages: list[PageInput], _decoding: Decoding) -> Iterator[Prepared | Piece]:
-        self.together.append(len(pages))
+    def read(self, pages: Iterable[PageInput], _decoding: Decoding) -> Iterator[Prepared | Piece]:
         for index, given in enumerate(pages):
             yield Prepared(index, 7, 5, (1000.0, 1000.0))
             text = self._say(len(self.seen), given.image)
@@ -53,8 +51,8 @@ class Telling:
             yield Piece(index, text, 3, self._finish, 0.5)
 
 
-def read(engine: Any, image: Image.Image, request: Request = FREE, batch: int = 1) -> list[PageEvent]:
-    return list(read_pages(engine, request, [(4, image)], Decoding(), batch))
+def read(engine: Any, image: Image.Image, request: Request = FREE) -> list[PageEvent]:
+    return list(read_pages(engine, request, [(4, image)], Decoding(together=1)))
 
 
 def result_of(events: list[PageEvent]) -> PageResult:
@@ -62,13 +60,12 @@ def result_of(events: list[PageEvent]) -> PageResult:
     return result
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
-def test_a_strip_is_one_page_with_the_text_of_its_parts_in_order(batch: int) -> None:
+def test_a_strip_is_one_page_with_the_text_of_its_parts_in_order() -> None:
     image, _ = long_strip()
     engine = Telling(lambda number, _image: f"part {number}")
-    start, *events, result = read(engine, image, batch=batch)
+    start, *events, result = read(engine, image)
     parts = len(engine.seen)
-    assert parts > 5 and max(engine.together) == min(batch, parts)
+    assert parts > 5
     assert start == PageStart(4, 600, 9000)
     assert isinstance(result, PageResult)
     assert result.text == result.markdown == "\n\n".join(f"part {number}" for number in range(parts))
@@ -84,7 +81,7 @@ def test_pages_before_and_after_a_strip_stay_in_order() -> None:
     image, _ = long_strip()
     engine = Telling(lambda number, _image: f"{number};")
     pages = [(1, page()), (2, image), (3, page())]
-    events = list(read_pages(engine, FREE, pages, Decoding(), 4))
+    events = list(read_pages(engine, FREE, pages, Decoding()))
     assert [event.page for event in events if isinstance(event, PageStart)] == [1, 2, 3]
     texts = [event.text for event in events if isinstance(event, PageResult)]
     assert [len(text.split()) for text in texts] == [1, len(engine.seen) - 2, 1]
@@ -158,11 +155,13 @@ def test_the_page_ends_as_its_worst_part_and_keeps_the_text_of_the_others(monkey
     engine = Telling(lambda number, _image: f"part {number}")
     real = engine.read
 
-    def broken(pages: list[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
-        if len(engine.seen) == 2:
-            engine.seen.append(pages[0].image)
-            raise ModelError("It broke.")
-        yield from real(pages, decoding)
+    def broken(pages: Iterable[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece]:
+        for given in pages:
+            if len(engine.seen) == 2:
+                engine.seen.append(given.image)
+                raise ModelError("It broke.")
+            yield from real([given], decoding)
+            return
 
     monkeypatch.setattr(engine, "read", broken)
     result = result_of(read(engine, image))

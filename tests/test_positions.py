@@ -164,7 +164,7 @@ def read(model: Any, pages: Sequence[Page], plan: Sequence[tuple[int, int]]) -> 
     for step in range(3 * TOKENS):
         for each, (start, _) in zip(sequences, plan, strict=True):
             if start == step:
-                batch.add(each)
+                batch.join([each])
         batch.step()
     assert batch.is_empty
     return [(each.tokens, torch.stack(runner.scores[each])) for each in sequences]

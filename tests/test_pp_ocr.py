@@ -89,7 +89,8 @@ def test_read_region_reads_what_is_in_the_box_alone(engine: LinesEngine) -> None
 def test_a_region_that_is_no_box_on_the_page_is_refused(engine: LinesEngine, words: str) -> None:
     with pytest.raises(InputError, match="four numbers x1,y1,x2,y2"):
         engine.check(PP_OCR.tasks[READ_REGION], words)
-        next(engine.read([asked(READ_REGION, text=words)], Decoding()))
+        (failed,) = engine.read([asked(READ_REGION, text=words)], Decoding())
+        raise failed.error
 
 
 @pytest.mark.parametrize("task", ["Detect Layout", "Describe Image", "Parse Figure", "Image to SVG"])
@@ -175,7 +176,6 @@ def test_presets_say_how_large_a_page_is_searched() -> None:
     engine = LinesEngine(reader([]))
     scales = [engine.scale((4000, 4000), longest) for longest in PP_OCR.presets.values()]
     assert scales == pytest.approx([0.496, 0.2, 0.304, 0.4, 0.496])
-    assert engine.capacity(2000, Decoding()) == 1
 
 
 def test_auto_takes_it_after_those_that_understand_pages_and_before_the_tiny_one() -> None:

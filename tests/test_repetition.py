@@ -26,7 +26,7 @@ FIRST = {"bbox": [1, 2, 300, 40], "category": "Title", "text": "# Contents"}
 def ended(answer: str) -> tuple[str, FinishReason]:
     """How much of the answer is read, and why no more: a dots.ocr that writes just this, read by the real route."""
     tokens = iter(TOKENIZER.encode(answer).ids)
-    engine = SimpleNamespace(read=lambda pages, _decoding: _written(tokens, pages[0]), scale=lambda _size, _preset: 1.0)
+    engine = SimpleNamespace(read=lambda pages, _decoding: _written(tokens, *pages), scale=lambda _size, _preset: 1.0)
     *_, result = read_pages(engine, Request(model="dots.ocr"), [(1, page())], Decoding(max_new_tokens=32768))
     return result.text, result.finish_reason
 

@@ -73,7 +73,7 @@ def read(reader: Reader, pages: Sequence[tuple[Page, Style]], task: str) -> list
     """All pages, several at a time."""
     request = Request(model=MODEL, task=task)
     numbered = [(number, page.image) for number, (page, _) in enumerate(pages, start=1)]
-    events = read_pages(reader.engine(MODEL), request, numbered, Decoding(max_new_tokens=1500), BATCH)
+    events = read_pages(reader.engine(MODEL), request, numbered, Decoding(max_new_tokens=1500, together=BATCH))
     results = [event for event in events if isinstance(event, PageResult)]
     return [Sample(page, style, result) for (page, style), result in zip(pages, results, strict=True)]
 

@@ -79,7 +79,7 @@ def running(engine: Engine, pages: Sequence[FirstPass], budgets: Sequence[int]) 
     for step in itertools.count():
         for row, (start, _) in zip(rows, PLAN, strict=True):
             if start == step:
-                batch.add(row)
+                batch.join([row])
         if batch.is_empty and step > max(start for start, _ in PLAN):
             return [row.tokens for row in rows]
         batch.step()

@@ -249,8 +249,7 @@ def own_steps(engine: Engine, bench: Bench, prompts: Tensor) -> list[float]:
     batch = RunningBatch(PaddedRunner(model))
     with torch.inference_mode():
         embeds = model.get_input_embeddings()(prompts)
-    for row in embeds:
-        batch.add(sequence(in_order(row), [Budget(bench.sizes.steps)]))
+    batch.join([sequence(in_order(row), [Budget(bench.sizes.steps + 1)]) for row in embeds])
     return later([bench.seconds(batch.step) for _ in range(bench.sizes.steps)])
 
 

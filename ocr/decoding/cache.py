@@ -59,6 +59,11 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         self._buffers = tuple(joined)
         self._show(longest)
 
+    @property
+    def held_bytes(self) -> int:
+        """What the buffers take, their empty ends included."""
+        return sum(buffer.nbytes for buffer in self._buffers) if self.is_initialized else 0
+
     def _show(self, length: int) -> tuple[Tensor, Tensor]:
         self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
         return self.keys, self.values
@@ -95,6 +100,11 @@ def select(cache: Cache, rows: Tensor, first: int) -> None:
             layer.select(rows, first)
         else:
             layer.reorder_cache(rows)
+
+
+def held_bytes(cache: Cache) -> float:
+    """What a cache takes at present; layers that do not grow with the text are few enough to leave out."""
+    return float(sum(layer.held_bytes for layer in cache.layers if isinstance(layer, GrowingLayer)))
 
 
 def row_bytes(cache: Cache, tokens: int) -> float:

@@ -17,6 +17,12 @@ class Runner(Protocol):
     """Who computes the next scores of sequences that run together. How it lays them out in memory is its own matter."""
 
     can_join: bool  # whether sequences may be given a first pass while others are running
+    is_whole: bool  # whether those that run are as they were, after a first pass of others failed
+
+    @property
+    def held_bytes(self) -> float:
+        """What those that run take of memory."""
+        ...
 
     def prefill(self, sequences: Series[Sequence]) -> Tensor:
         """Run these through their prompts; from then on they run along.
@@ -51,6 +57,12 @@ class PaddedRunner:
         self._sequences: list[Sequence] = []
         self._cache = self._new_cache()
         self.can_join = caches.can_join(self._cache)
+        self.is_whole = True
+
+    @property
+    def held_bytes(self) -> float:
+        """See `Runner`."""
+        return caches.held_bytes(self._cache)
 
     def _new_cache(self) -> Cache:
         return caches.new_cache(self._decoder.config)
@@ -72,9 +84,11 @@ class PaddedRunner:
         if not self._sequences:
             self._cache, self._mask, self._next = cache, mask, following
         else:
+            self.is_whole = False  # layers that have joined are not as they were
             caches.join(self._cache, cache)
             self._mask = torch.cat(_same_width(self._mask, mask))
             self._next = torch.cat([self._next, following])
+            self.is_whole = True
         self._sequences += sequences
         self._is_padded = _is_padded(self._mask)
 

@@ -1,31 +1,31 @@
 """An engine that runs its network here, in torch: pages are made ready, embedded and decoded together, and as many of
 them as memory has space for. Knows no architecture, no pixels and no prompts."""
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Generator, Iterable, Sequence
+from functools import cached_property, partial
 from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
 from ocr.decoding import cache
-from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Clock, common_rules
 from ocr.decoding.runner import PaddedRunner
 from ocr.decoding.sampling import Sampler
 from ocr.decoding.sequence import FirstPass
 from ocr.decoding.sequence import Sequence as DecodedSequence
+from ocr.decoding.sharing import Claim, SharedBatch, Stream
 from ocr.engines.hardware import free_bytes
 from ocr.engines.processor import Processor, R
-from ocr.errors import ModelError, SetupError
-from ocr.types import Decoding, PageInput, Piece, Prepared, Prompt
+from ocr.errors import InputError, ModelError
+from ocr.types import Decoding, Failed, PageInput, Piece, Prepared, Prompt
 
-# Pages decoded together at most, by device. More would say nothing for longer: the vision of all comes before any text,
-# and on a processor that is seconds a page. There four pages gain a third (bench/batches.md); a GPU was not measured.
-MOST_TOGETHER = {"cuda": 8, "cpu": 4}
-FOR_CACHES = 0.5  # of the free memory; the rest is for vision, the prefill and what is not foreseen
+MOST_TOGETHER = {"cuda": 16, "cpu": 16}  # pages decoded together, where nobody says how many (bench/batches.md)
+# Pages let in between two steps: what is computed to see a page keeps those that run waiting, seconds on a processor.
+JOINERS = {"cuda": 4, "cpu": 1}
+FOR_CACHES = 0.5  # of the free memory; the rest is for vision, the first pass and what is not foreseen
 
 
 class Network(ABC, Generic[R]):
@@ -54,11 +54,21 @@ class Network(ABC, Generic[R]):
 
 
 class NativeEngine(Generic[R]):
-    """An `ocr.types.Engine`: a processor and a network of one model."""
+    """An `ocr.types.Engine`: a processor and a network of one model, and the batch in which all its pages run."""
 
     def __init__(self, processor: Processor[R], network: Network[R]) -> None:
         self.processor = processor
         self.network = network
+        self._device = network.model.device
+        self._batch = SharedBatch(
+            lambda: PaddedRunner(network.model),
+            joiners=JOINERS[self._device.type],
+            free_bytes=lambda: free_bytes(self._device) * FOR_CACHES,
+        )
+
+    @cached_property
+    def _one_token(self) -> Any:
+        return PaddedRunner(self.network.model).one_token()
 
     def check(self, prompt: Prompt, text: str) -> None:
         """See `ocr.types.Engine`."""
@@ -68,63 +78,49 @@ class NativeEngine(Generic[R]):
         """How many px the model sees for each px of a page; see `ocr.types.Engine`."""
         return self.processor.scale(size, preset)
 
-    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
-        """Decode pages together; see `ocr.types.Engine`."""
-        batch = RunningBatch(PaddedRunner(self.network.model))
-        ready = [self.processor.prepare(page) for page in pages]
-        for index, page in enumerate(ready):
-            yield Prepared(index, len(page.ids), page.image_tokens, page.extent)
-        with failures_explained(len(pages)):
-            sequences = [self._sequence(page, given, decoding) for page, given in zip(ready, pages, strict=True)]
-            for sequence in sequences:
-                batch.add(sequence)
-            while not batch.is_empty:
-                for output in batch.step():
-                    index = sequences.index(output.sequence)
-                    yield Piece(index, output.text, output.tokens, output.finish, output.seconds)
+    def read(self, pages: Iterable[PageInput], decoding: Decoding) -> Generator[Prepared | Piece | Failed]:
+        """Decode pages with those of other callers; see `ocr.types.Engine`."""
+        coming = enumerate(pages)
+        most = decoding.together or MOST_TOGETHER[self._device.type]
+        under_way = 0
+        with self._batch.stream() as stream:
+            while True:
+                while under_way < most and (taken := next(coming, None)):
+                    first = self._take(stream, *taken, decoding)
+                    under_way += isinstance(first, Prepared)
+                    yield first
+                if not under_way:
+                    return
+                for output in stream.outputs():
+                    under_way -= isinstance(output, Failed) or output.finish is not None
+                    yield output
 
-    def _sequence(self, page: R, given: PageInput, decoding: Decoding) -> DecodedSequence:
-        clock = Clock()
-        rules = common_rules(decoding, self.processor.end_ids, self.processor.context - len(page.ids), clock)
+    def _take(self, stream: Stream, index: int, page: PageInput, decoding: Decoding) -> Prepared | Failed:
+        """Make a page ready to be let into the batch."""
+        started = time.monotonic()
+        try:
+            ready = self.processor.prepare(page)
+        except InputError as error:
+            return Failed(index, error)
+        clock = Clock(time.monotonic() - started)
+        begin = partial(self._sequence, ready, page.prompt, decoding, clock)
+        stream.add(index, begin, page.stop, self._claim(len(ready.ids), decoding))
+        return Prepared(index, len(ready.ids), ready.image_tokens, ready.extent)
+
+    def _claim(self, prompt_tokens: int, decoding: Decoding) -> Claim:
+        """Whoever says how many pages are to run together is trusted to have the memory."""
+        if decoding.together:
+            return Claim(bytes=0, together=decoding.together)
+        tokens = min(self.processor.context, prompt_tokens + decoding.max_new_tokens)
+        return Claim(cache.row_bytes(self._one_token, tokens), MOST_TOGETHER[self._device.type])
+
+    def _sequence(self, ready: R, prompt: Prompt, decoding: Decoding, clock: Clock) -> DecodedSequence:
+        """A page's sequence, for which all that is seen of the page is computed."""
+        rules = common_rules(decoding, self.processor.end_ids, self.processor.context - len(ready.ids), clock)
         return DecodedSequence(
-            first_pass=self.network.first_pass(page),
+            first_pass=self.network.first_pass(ready),
             rules=[*rules, *self.processor.own_rules()],
-            sampler=Sampler(decoding.sampling(given.prompt), decoding.seed, page.ids),
+            sampler=Sampler(decoding.sampling(prompt), decoding.seed, ready.ids),
             text=self.processor.text_stream(),
             clock=clock,
-            stop=given.stop,
         )
-
-    def capacity(self, preset: Any, decoding: Decoding) -> int:
-        """How many pages, at least one, the free memory has space for; see `ocr.types.Engine`."""
-        device = self.network.model.device
-        fitting = free_bytes(device) * FOR_CACHES // self.page_bytes(preset, decoding)
-        return max(1, min(MOST_TOGETHER[device.type], int(fitting)))
-
-    def page_bytes(self, preset: Any, decoding: Decoding) -> float:
-        """What the cache of one page takes at most; the words of the prompt are few enough to leave out."""
-        tokens = self.processor.most_image_tokens(preset) + decoding.max_new_tokens
-        return cache.row_bytes(self._one_token, min(self.processor.context, tokens))
-
-    @cached_property
-    def _one_token(self) -> Any:
-        return PaddedRunner(self.network.model).one_token()
-
-
-@contextmanager
-def failures_explained(pages: int) -> Iterator[None]:
-    """Within the block, what torch raises becomes an error for the one who can mend it.
-
-    Memory that runs out is a SetupError; whatever else goes wrong in computing is a ModelError.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in first:
-            what = f"{pages} pages together" if pages > 1 else "a page"
-            raise SetupError(
-                f"There is not enough memory to read {what}; choose a smaller preset or fewer new tokens, or set "
-                f"OCR_BATCH lower. ({first})"
-            ) from error
-        raise ModelError(f"The model failed while it computed: {first}") from error

@@ -50,10 +50,6 @@ class Processor(ABC, Generic[R]):
         """A page's pixels and prompt. Raises InputError for a page or text that the model cannot be given."""
 
     @abstractmethod
-    def most_image_tokens(self, preset: Any) -> int:
-        """How many tokens an image can take at this preset."""
-
-    @abstractmethod
     def scale(self, size: tuple[int, int], preset: Any) -> float:
         """How many px the model sees at this preset for each px of a page of this (width, height)."""
 

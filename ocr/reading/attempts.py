@@ -142,8 +142,10 @@ class PageReading:
         self._attempts.append(Attempt())
 
     def decoding(self) -> Decoding:
-        """How the next attempt is decoded, in the time that is left of the page's."""
+        """How the next attempt is decoded: in the time that is left of the page's, and alone after a failure."""
         asked = replace(self._decoding, seed=self._decoding.seed + self._fallbacks, deadline_s=self._seconds_left())
+        if self._attempts and self._attempts[-1].error:
+            asked = replace(asked, together=1)
         return FALLBACKS[self._fallbacks - 1].change(asked, self.input) if self._fallbacks else asked
 
     def _seconds_left(self) -> float | None:

@@ -3,9 +3,10 @@
 import importlib
 import logging
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
+from dataclasses import replace
+from itertools import count
 
 from PIL import Image
 
@@ -17,13 +18,21 @@ from ocr.reading.attempts import PageReading
 from ocr.reading.joining import readings
 from ocr.reading.request import Request
 from ocr.settings import Settings
-from ocr.types import Decoding, Engine, FinishReason, PageEvent, PageResult, PageStart
+from ocr.types import Decoding, Engine, Failed, FinishReason, PageEvent, PageInput, PageResult, PageStart
 from ocr.weights.status import status
 
 log = logging.getLogger(__name__)
 
 Tagged = tuple[int, PageEvent]  # the index of the page among those that are read, and an event of it
 Asked = tuple[int, PageReading]  # the same index, and the page or a part of it
+Coming = tuple[int, PageReading | list[PageEvent]]  # the same, or the events of a page that no engine is asked about
+Stop = Callable[[], FinishReason | None]
+
+MOST_PIXELS = 200_000_000  # of pages that are held: under way, or waiting for an earlier one; 50 of A4 at 200 dpi
+
+
+def never() -> None:
+    """The caller who wants everything."""
 
 
 class Reader:
@@ -64,23 +73,23 @@ class Reader:
         request: Request,
         pages: Iterable[NumberedPage],
         decoding: Decoding,
-        batch: int | None = None,
         link: Link = picture_name,
+        stop: Stop = never,
     ) -> Generator[PageEvent]:
         """Read numbered upright RGB pages; each one's events end with its PageResult, and then the next one's begin.
 
-        Pages are taken up `batch` at a time and decoded together; by default as many as OCR_BATCH says, or memory has
-        room for. They come to the same as one by one. A page that is too long or too large is read in parts, each of
-        which takes the place of a page in a batch. A page that cannot be read ends with the reason `error`, and the
-        others go on. `link` says where the markdown links to for a page's n-th picture. Closing the iterator stops the
-        work within one token. Raises InputError for a request that no page could be read with, SetupError for a model
-        that cannot be loaded, both before any page is taken.
+        Pages are taken up as the engine has room for them, at most `decoding.together` or OCR_BATCH, and decoded with
+        those of other calls; they come to the same as one by one. A page that is too long or too large is read in
+        parts, each of which takes the place of a page. A page that cannot be read ends with the reason `error`, and the
+        others go on. `link` says where the markdown links to for a page's n-th picture; `stop` is asked while there is
+        anything to wait for, as a page's own (`ocr.types.PageInput`) is. Closing the iterator stops the work within one
+        token. Raises InputError for a request that no page could be read with, SetupError for a model that cannot be
+        loaded, both before any page is taken.
         """
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
-        size = batch or self.settings.batch or engine.capacity(request.preset, decoding)
-        log.debug("Reading %d page(s) together.", size)
-        yield from read_pages(engine, request, pages, decoding, size, link)
+        together = decoding.together or self.settings.batch
+        yield from read_pages(engine, request, pages, replace(decoding, together=together), link, stop)
 
 
 def read_pages(
@@ -88,12 +97,16 @@ def read_pages(
     request: Request,
     pages: Iterable[NumberedPage],
     decoding: Decoding,
-    batch: int = 1,
     link: Link = picture_name,
+    stop: Stop = never,
 ) -> Generator[PageEvent]:
     """The events of all pages, page after page; see `Reader.read`."""
-    with closing(_read_batches(engine, request, pages, decoding, batch, link)) as events:
-        yield from in_order(events)
+    feed = Feed(_readings(engine, request, pages, decoding, link), stop)
+    with closing(_read_all(engine, feed, decoding)) as events:
+        for event in in_order(events):
+            if isinstance(event, PageResult):
+                feed.let_go()
+            yield event
 
 
 def in_order(events: Iterable[Tagged]) -> Iterator[PageEvent]:
@@ -113,28 +126,9 @@ def in_order(events: Iterable[Tagged]) -> Iterator[PageEvent]:
             turn += 1
 
 
-def _read_batches(
-    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, batch: int, link: Link
-) -> Generator[Tagged]:
-    """The events of the pages, those of a batch mixed; a batch is taken when the one before is over.
-
-    A batch is of pages and of parts of such that are cut. No engine is asked about a page that is blank, or that could
-    not be drawn.
-    """
-    coming = _readings(engine, request, pages, decoding, link)
-    while taken := list(islice(coming, batch)):
-        asked: list[Asked] = []
-        for index, reading in taken:
-            if isinstance(reading, PageReading):
-                asked.append((index, reading))
-            else:
-                yield from _tagged(index, reading)
-        yield from _read_batch(engine, asked)
-
-
 def _readings(
     engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, link: Link
-) -> Iterator[tuple[int, PageReading | list[PageEvent]]]:
+) -> Iterator[Coming]:
     """What is to be read of each page, or its events if there is nothing."""
     for index, (number, page) in enumerate(pages):
         if isinstance(page, InputError):
@@ -155,38 +149,106 @@ def _unasked(
     return PageResult(number, *size, request.model, "", "", (), reason, error=error, image=page)
 
 
-def _read_batch(engine: Engine, asked: Sequence[Asked]) -> Iterator[Tagged]:
-    """Read pages to their results: together, then one by one those that repeated themselves or failed with the rest."""
-    if len(asked) > 1:
-        yield from _attempt(engine, asked)
-    for index, page in asked:
-        while not page.is_over:
-            yield from _attempt(engine, [(index, page)])
+class Feed:
+    """Pages on their way into an engine, which takes them as it has room for them."""
+
+    def __init__(self, coming: Iterable[Coming], stop: Stop = never) -> None:
+        self.given: dict[int, Asked] = {}  # those yielded that are not over, by place
+        self.is_over = False  # whether no more are coming
+        self.error: Exception | None = None  # what kept more from coming
+        self.stop = stop
+        self._coming = iter(coming)
+        self._told: list[Tagged] = []
+        self._held: dict[int, int] = {}  # px of the pages that are not let go of, by index
+
+    def __iter__(self) -> Iterator[PageInput]:
+        """The pages that are left, one at least, until so many are held that earlier ones must be over first.
+
+        No engine is asked about those that are blank, or that could not be drawn.
+        """
+        self.given, places = {}, count()
+        is_first = True
+        while is_first or sum(self._held.values()) < MOST_PIXELS:
+            is_first = False
+            try:
+                index, reading = next(self._coming)
+            except StopIteration:
+                self.is_over = True
+                return
+            except Exception as error:
+                self.error = error
+                raise
+            if isinstance(reading, PageReading):
+                self._note(index, reading.begin())
+                self.given[next(places)] = index, reading
+                yield self._wanted(reading.input)
+            else:
+                self._note(index, reading)
+
+    def _note(self, index: int, events: Iterable[PageEvent]) -> None:
+        self._held.setdefault(index, 0)
+        for event in events:
+            self._told.append((index, event))
+            if isinstance(event, PageStart):
+                self._held[index] = event.width * event.height
+
+    def _wanted(self, page: PageInput) -> PageInput:
+        return replace(page, stop=lambda: self.stop() or page.stop())
+
+    def told(self) -> Iterator[Tagged]:
+        """What has become known of pages before any engine's word on them."""
+        told, self._told = self._told, []
+        yield from told
+
+    def let_go(self) -> None:
+        """The caller has the result of the page that was held longest."""
+        self._held.pop(min(self._held, default=-1), None)
 
 
-def _attempt(engine: Engine, asked: Sequence[Asked]) -> Iterator[Tagged]:
-    """Read pages together once. A failure ends a page that was read alone; of several, each is then read alone."""
-    for index, page in asked:
-        yield from _tagged(index, page.begin())
-    try:
-        yield from _decode(engine, asked)
-    except OCRError as error:
-        if not isinstance(error, InputError):  # where it stood; the results say the rest
-            numbers = ", ".join(str(page.number) for _, page in asked)
-            log.warning("Reading page %s failed: %s", numbers, error, exc_info=error)
-        for index, page in asked:
-            yield from _tagged(index, page.break_off(str(error), is_last=len(asked) == 1))
+def _read_all(engine: Engine, feed: Feed, decoding: Decoding) -> Generator[Tagged]:
+    """The events of the pages to their results, mixed. An engine that gives up is asked again for those that are left.
+
+    Of several pages that were under way each is then read by itself.
+    """
+    while not feed.is_over:
+        failure: OCRError = ModelError("The model stopped in the middle of a page without a reason.")
+        try:
+            yield from _decode(engine, feed, decoding)
+        except OCRError as error:
+            failure = error
+            if failure is feed.error or not any(page.is_being_read for _, page in feed.given.values()):
+                raise
+        left = [(index, page) for index, page in feed.given.values() if page.is_being_read]
+        for index, page in left:
+            yield from _failed(index, page, failure, again=len(left) > 1)
+            yield from _again(engine, index, page, feed.stop)
 
 
-def _decode(engine: Engine, asked: Sequence[Asked]) -> Iterator[Tagged]:
-    inputs = [page.input for _, page in asked]
-    with closing(engine.read(inputs, asked[0][1].decoding())) as outputs:
+def _decode(engine: Engine, feed: Feed, decoding: Decoding) -> Generator[Tagged]:
+    with closing(engine.read(feed, decoding)) as outputs:
         for output in outputs:
-            index, page = asked[output.page]
-            yield from _tagged(index, page.receive(output))
-    for _, page in asked:
-        if page.is_being_read:
-            raise ModelError(f"The model stopped in the middle of page {page.number} without a reason.")
+            yield from feed.told()
+            index, page = feed.given[output.page]
+            if isinstance(output, Failed):
+                yield from _failed(index, page, output.error, output.again)
+            else:
+                yield from _tagged(index, page.receive(output))
+            yield from _again(engine, index, page, feed.stop)
+            if page.is_over:
+                del feed.given[output.page]
+    yield from feed.told()
+
+
+def _again(engine: Engine, index: int, page: PageReading, stop: Stop) -> Iterator[Tagged]:
+    """Read a page again whose attempt did not bring its result, while others of its call go on."""
+    if not page.is_over and not page.is_being_read:
+        yield from _read_all(engine, Feed([(index, page)], stop), page.decoding())
+
+
+def _failed(index: int, page: PageReading, error: OCRError, again: bool) -> Iterator[Tagged]:
+    if not isinstance(error, InputError):  # where it stood; the result says the rest
+        log.warning("Reading page %d failed: %s", page.number, error, exc_info=error)
+    yield from _tagged(index, page.break_off(str(error), is_last=not again))
 
 
 def _tagged(index: int, events: Iterable[PageEvent]) -> Iterator[Tagged]:

@@ -122,8 +122,10 @@ def _job(options: Options, reader: Reader) -> Job:
         cut_long_pages=not options.whole_pages,
     )
     list(page_ranges(options.pages))  # wrong ones are wrong for every document
-    decoding = Decoding(max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s)
-    return Job(request, decoding, options.pages, options.dpi, options.batch)
+    decoding = Decoding(
+        max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s, together=options.batch
+    )
+    return Job(request, decoding, options.pages, options.dpi)
 
 
 def _folder(options: Options, formats: Sequence[str], job: Job) -> Folder | None:

@@ -34,7 +34,6 @@ class Job:
     decoding: Decoding
     pages: str  # which ones, like 1-3,7; "" for all
     dpi: int
-    batch: int | None  # pages decoded together; None for as many as the memory has room for
 
 
 class Sink(Protocol):
@@ -169,7 +168,7 @@ class Run:
 
     def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink], link: Link) -> None:
         job = self._job
-        with closing(self._reader.read(job.request, document, job.decoding, job.batch, link)) as events:
+        with closing(self._reader.read(job.request, document, job.decoding, link)) as events:
             for event in events:
                 for sink in sinks:
                     sink.write(event)

@@ -10,7 +10,7 @@ from ocr.engines.processor import Processor, Ready
 from ocr.engines.prompts import fill
 from ocr.models.card import Card
 from ocr.models.deepseek.card import BOS, IMAGE
-from ocr.models.deepseek.views import MAX_TILES, SquareViews, Views, square_views, view_scale
+from ocr.models.deepseek.views import SquareViews, Views, square_views, view_scale
 from ocr.types import PageInput
 
 FEATURE = 16 * 4  # px per side that one feature covers: SAM's patches of 16, downsampled 4 times
@@ -47,11 +47,6 @@ class DeepSeekProcessor(Processor[Page]):
         yield from before
         yield from [self.image_token] * image_tokens
         yield from after
-
-    def most_image_tokens(self, preset: SquareViews) -> int:
-        """How many tokens an image can take at this preset: most where the tiles are one column, full of row ends."""
-        whole = _grid_tokens(preset.base) + 1
-        return whole + (_grid_tokens(preset.tile, rows=MAX_TILES) if preset.tile else 0)
 
     def scale(self, size: tuple[int, int], preset: SquareViews) -> float:
         """How many px the model sees at this preset for each px of a page, in the view that is closest to it."""

@@ -84,10 +84,6 @@ class DotsProcessor(Processor[Page]):
     def _most_pixels(self, preset: int | None) -> int:
         return min(preset or self.rules.max_pixels, self.rules.max_pixels)
 
-    def most_image_tokens(self, preset: int | None) -> int:
-        """How many tokens an image can take at this preset."""
-        return self._most_pixels(preset) // self.rules.multiple**2
-
     def scale(self, size: tuple[int, int], preset: int | None) -> float:
         """How many px the model sees at this preset for each px of a page, but for the rounding to whole patches."""
         return min(1.0, math.sqrt(self._most_pixels(preset) / math.prod(size)))

@@ -2,14 +2,14 @@
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from ocr.engines.regions import read_box
-from ocr.errors import SetupError
+from ocr.errors import InputError, SetupError
 from ocr.lines.detection import seen_size
 from ocr.lines.reader import LineReader
 from ocr.models.card import Card
@@ -17,7 +17,7 @@ from ocr.models.pp_ocr.card import REGION
 from ocr.models.pp_ocr.forms import FORMS
 from ocr.models.pp_ocr.losses import problems
 from ocr.settings import Settings
-from ocr.types import Decoding, FinishReason, Line, PageInput, Piece, Point, Prepared, Prompt
+from ocr.types import Decoding, Failed, FinishReason, Line, PageInput, Piece, Point, Prepared, Prompt
 
 
 def load(folder: Path, _card: Card, settings: Settings) -> "LinesEngine":
@@ -40,20 +40,18 @@ class LinesEngine:
         """How many px there are for each px of a page of this size where lines are searched for."""
         return seen_size(size, preset)[0] / size[0]
 
-    def capacity(self, _preset: int, _decoding: Decoding) -> int:
-        """One page: each takes all cores, so that of several the first would only come later."""
-        return 1
-
-    def read(self, pages: Sequence[PageInput], decoding: Decoding) -> Generator[Prepared | Piece]:
-        """Read the pages one after the other; see `ocr.types.Engine`."""
-        areas = [_area(page) for page in pages]
+    def read(self, pages: Iterable[PageInput], decoding: Decoding) -> Generator[Prepared | Piece | Failed]:
+        """Read the pages one after the other, since each takes all cores; see `ocr.types.Engine`."""
         for index, page in enumerate(pages):
-            yield Prepared(index, 0, 0, (float(page.image.width), float(page.image.height)))
-        for index, (page, area) in enumerate(zip(pages, areas, strict=True)):
             try:
+                area = _area(page)
+                yield Prepared(index, 0, 0, (float(page.image.width), float(page.image.height)))
                 yield from self._read(index, page, area, decoding)
-            except MemoryError as error:
-                raise SetupError("There is not enough memory to read a page; choose a smaller preset.") from error
+            except InputError as error:
+                yield Failed(index, error)
+            except MemoryError:
+                short = "There is not enough memory to read a page; choose a smaller preset."
+                yield Failed(index, SetupError(short))
 
     def _read(self, index: int, page: PageInput, area: "Area", decoding: Decoding) -> Iterator[Piece]:
         form, limits = FORMS[page.prompt.template](page.image.size), Limits(page, decoding, time.monotonic())
