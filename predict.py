@@ -12,7 +12,7 @@ from cog import BasePredictor, CancelationException, ConcatenateIterator, Input,
 
 from ocr.documents.document import open_document
 from ocr.errors import InputError
-from ocr.faces.cog.failures import in_terms_of_inputs
+from ocr.faces.failures import in_terms_of_inputs
 from ocr.faces.problems import in_short
 from ocr.output.writers import WRITERS, metrics
 from ocr.reading.reader import Reader

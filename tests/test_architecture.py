@@ -30,6 +30,7 @@ def test_weights_need_the_standard_library_alone(path: Path) -> None:
         "ocr.faces.cog.server",
         "ocr.faces.cli.main",
         "ocr.faces.cog.schema",
+        "ocr.faces.gateway.main",
         "ocr.documents.document",
         "ocr.reading.reader",
         "weights",
@@ -57,7 +58,7 @@ def test_the_readme_documents_every_setting() -> None:
 
 
 def test_every_requirement_is_pinned_and_explained() -> None:
-    for name in ("requirements.txt", "requirements-cpu.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-cpu.txt", "requirements-gateway.txt", "requirements-dev.txt"):
         above = ""
         for line in Path(name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
@@ -66,10 +67,16 @@ def test_every_requirement_is_pinned_and_explained() -> None:
             above = line
 
 
-def test_both_images_have_the_same_versions_but_for_torch() -> None:
-    def pins(name: str) -> dict[str, str]:
-        lines = [line.split("#")[0].strip() for line in Path(name).read_text().splitlines()]
-        return dict(line.split("==") for line in lines if "==" in line)
+def pins(name: str) -> dict[str, str]:
+    lines = [line.split("#")[0].strip() for line in Path(name).read_text().splitlines()]
+    return dict(line.split("==") for line in lines if "==" in line)
 
+
+def test_both_images_have_the_same_versions_but_for_torch() -> None:
     gpu, cpu = pins("requirements.txt"), pins("requirements-cpu.txt")
     assert {name for name in gpu.keys() & cpu.keys() if gpu[name] != cpu[name]} == {"torch"}
+
+
+def test_the_gateway_has_the_same_versions_as_the_images() -> None:
+    gateway, cpu = pins("requirements-gateway.txt"), pins("requirements-cpu.txt")
+    assert all(gateway[name] == cpu[name] for name in gateway.keys() & cpu.keys())

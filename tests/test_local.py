@@ -13,9 +13,9 @@ import pytest
 
 from ocr.errors import InputError, ModelError, OCRError, SetupError
 from ocr.faces.cog.client import parse_inputs, stream
-from ocr.faces.cog.failures import failure
 from ocr.faces.cog.main import main
 from ocr.faces.cog.server import LocalServer, without_proxy, worker_text
+from ocr.faces.failures import failure
 from tests.pictures import encoded, page
 
 

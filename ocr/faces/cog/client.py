@@ -12,8 +12,8 @@ import httpx
 from httpx_sse import EventSource, connect_sse
 
 from ocr.errors import InputError, OCRError, choices
-from ocr.faces.cog.failures import failure
 from ocr.faces.cog.schema import PROJECT, openapi
+from ocr.faces.failures import failure
 
 PATIENCE_S = 1.0  # for a server that says it is busy
 PAUSE_S = 0.05

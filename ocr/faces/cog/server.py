@@ -16,8 +16,8 @@ from typing import IO, Any
 import httpx
 
 from ocr.errors import SetupError
-from ocr.faces.cog.failures import failure
 from ocr.faces.cog.schema import PROJECT, write_schema
+from ocr.faces.failures import failure
 
 STARTING = ("STARTING", "UNKNOWN")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

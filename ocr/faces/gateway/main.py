@@ -1,0 +1,85 @@
+"""The gateway as a command: `python -m ocr.faces.gateway.main --server http://127.0.0.1:5000`."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from ocr.faces import exits
+from ocr.faces.gateway.app import application
+from ocr.faces.gateway.door import LOOPBACK_NAMES
+from ocr.faces.gateway.listening import listen
+from ocr.faces.gateway.settings import GatewaySettings
+
+DEFAULT = GatewaySettings()
+POSITIVE = click.IntRange(min=1)
+SECONDS = click.FloatRange(min=0, min_open=True)
+MAX_FILE_MB = 70  # in base64 it must fit into the 100 MiB that Cog takes
+
+
+def _servers(_context: click.Context, _option: click.Parameter, urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise click.BadParameter(f"{url!r} is no http(s) URL, like http://127.0.0.1:5000.")
+    return urls
+
+
+def _option(name: str, field: str, text: str, **more: Any) -> Callable[[Any], Any]:
+    default = getattr(DEFAULT, field)
+    variable = f"OCR_GATEWAY_{name.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(name, field, envvar=variable, default=default, show_envvar=True, help=text, **more)
+
+
+# Each is a field of GatewaySettings; of those that may be given several times, a variable parts them with blanks.
+OPTIONS = (
+    _option("--server", "servers", "a Cog server of this package", multiple=True, metavar="URL", callback=_servers),
+    _option("--key", "keys", "an API key; without any, everybody may ask", multiple=True),
+    _option("--host-name", "hosts", "a name under which the gateway is reached; * for any", multiple=True),
+    _option("--allow-origin", "origins", "another site whose pages may ask, like https://a.example", multiple=True),
+    _option("--max-body-mb", "max_body_mb", "of a request, in MiB", type=POSITIVE),
+    _option("--max-file-mb", "max_file_mb", "of a document, in MiB", type=click.IntRange(1, MAX_FILE_MB)),
+    _option("--max-waiting", "max_waiting", "documents in the queue; more are answered with 429", type=POSITIVE),
+    _option("--patience", "patience_s", "seconds that a document may wait for its turn", type=SECONDS),
+    _option("--time-limit", "limit_s", "seconds that a document may be read", type=SECONDS),
+    _option("--stall-limit", "stall_s", "seconds in which some of a body must come or go", type=SECONDS),
+    _option("--files-mb", "files_mb", "of all uploaded files together, in MiB", type=POSITIVE),
+    _option("--files-hours", "files_hours", "that an uploaded file is kept", type=SECONDS),
+)
+
+
+def gateway_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command all options that are fields of GatewaySettings."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status of a command line, as in `ocr.faces.exits`."""
+    return exits.run(cli, "python -m ocr.faces.gateway.main", argv, names={})
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True})
+@click.option("--host", default="127.0.0.1", help="the address to listen on")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000)
+@gateway_options
+def cli(host: str, port: int, **fields: Any) -> None:
+    """Answer OpenAI's API with the text that Cog servers of this package read."""
+    run(host, port, GatewaySettings(**fields))
+
+
+def run(host: str, port: int, settings: GatewaySettings) -> None:
+    """Answer requests until the process is told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    if host not in LOOPBACK_NAMES and not settings.keys:
+        print(f"Warning: whoever reaches {host} may ask; OCR_GATEWAY_KEY names API keys.", file=sys.stderr, flush=True)
+    listen(application(settings), host, port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
