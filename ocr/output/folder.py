@@ -1,31 +1,52 @@
 """What was read into files, each whole or not at all, and what a later run may build on. Knows no model.
 
 An output folder has a hidden one, `.ocr`. There a document that is not read to its end has a folder of its own: its
-pages so far and their pictures. At its end the files are put in place by renaming, and a line in `record.jsonl` says
-what was read and how. Its own folder is deleted unless pages failed, so that a later run reads those alone.
+pages so far and the files made of them. At its end the files are put in place by renaming, and a line in `record.jsonl`
+says what was read and how, and names each file with its size. Its own folder is deleted unless pages failed, so that a
+later run reads those alone. Whoever else writes into the folder costs a document at most: links in it are never
+followed, and nothing is written, replaced or deleted through one.
 """
 
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
-from ocr.output.formats import FORMATS, OF_DOCUMENT, OF_PAGE, Read, encoded
+from ocr.output.formats import FORMATS, OF_DOCUMENT, OF_PAGE, OfDocument, OfPage, Read
+from ocr.output.lock import held
 from ocr.output.markdown import picture_name
-from ocr.types import Element, FinishReason, PageEvent, PageResult
+from ocr.output.record import (
+    Entry,
+    Made,
+    append,
+    are_there,
+    is_file,
+    lines,
+    page_line,
+    refusal,
+    refuse_links,
+    remove,
+    restored_entry,
+    restored_page,
+)
+from ocr.types import PageEvent, PageResult
 
 PAGE_FILES = "page-*"  # in the folders of formats of pages; a user's other files there are left alone
 HIDDEN = ".ocr"
 
 
 def check_writable(folder: Path) -> str:
-    """Why nothing can be written into a folder, which is made where it is not there; empty if it can."""
+    """Why nothing can be written into a folder, which is made where it is not there; empty if it can.
+
+    Raises InputError for one whose hidden folder is a link.
+    """
+    refuse_links(folder, folder / HIDDEN)
     try:
         (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
         TemporaryDirectory(dir=folder / HIDDEN).cleanup()
@@ -42,18 +63,6 @@ def digest(content: Path | bytes) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A document, how it is or was read into a folder, and at its end what came of it."""
-
-    name: str  # of its files in the folder, without a suffix
-    sha256: str
-    options: Mapping[str, Any]  # that its text depends on
-    formats: tuple[str, ...]
-    files: tuple[str, ...] = ()  # that were written, relative to the folder
-    failed: tuple[int, ...] = ()  # numbers of the pages that could not be read
-
-
 class Folder:
     """An output folder, the formats that are written into it, and the options that documents are read with.
 
@@ -61,10 +70,11 @@ class Folder:
     """
 
     def __init__(self, path: Path, formats: Sequence[str], options: Mapping[str, Any], *, resume: bool = False) -> None:
+        """Raises InputError where the record of earlier runs is no file of ours."""
         self.path, self.resume = path, resume
         self._formats, self._options = tuple(formats), options
         self._record = path / HIDDEN / "record.jsonl"
-        entries = [_restored_entry(line) for line in _lines(self._record)]
+        entries = map(restored_entry, lines(self._record))
         self._entries = {entry.name: entry for entry in entries if entry}  # the last one of a name counts
 
     def document(self, name: str, content: Path | bytes) -> "Files":
@@ -72,20 +82,32 @@ class Folder:
         return Files(self, Entry(name, digest(content), self._options, self._formats))
 
     def holds(self, wanted: Entry) -> bool:
-        """Whether these bytes were read so before, no page failed, and every file is still there."""
+        """Whether these bytes were read so before, no page failed, and every file is there in its size."""
         entry = self._entries.get(wanted.name)
         return (
             entry is not None
             and not entry.failed
             and (entry.sha256, entry.options) == (wanted.sha256, wanted.options)
             and set(wanted.formats) <= set(entry.formats)
-            and all((self.path / file).exists() for file in entry.files)
+            and {entry.name + OF_DOCUMENT[name].suffix for name in entry.formats if name in OF_DOCUMENT}
+            <= {name for name, _ in entry.files}
+            and are_there(self.path, entry.files)
         )
+
+    def begin(self, entry: Entry) -> None:
+        """Note that files of a document are about to be put in place: what an earlier run did counts no more."""
+        if entry.name in self._entries:
+            self.add(replace(entry, sha256=""))
 
     def add(self, entry: Entry) -> None:
         """Note a document whose files are in place."""
         self._entries[entry.name] = entry
-        _append(self._record, asdict(entry))
+        append(self._record, asdict(entry))
+
+
+def held_folder(folder: Path, tell: Callable[[str], object]) -> AbstractContextManager[None]:
+    """Hold an output folder that can be written, for this process alone; see `ocr.output.lock`."""
+    return held(folder / HIDDEN, tell)
 
 
 class Files:
@@ -96,19 +118,40 @@ class Files:
         self._target = folder.path / entry.name  # without a suffix
         self._part = folder.path / HIDDEN / digest(os.fsencode(entry.name))[:16]
         self._journal = self._part / "pages.jsonl"
+        refuse_links(folder.path, self._part)
+        refuse_links(folder.path, self._target.parent)
         self.are_whole = folder.resume and folder.holds(entry)
         restored = dict(self._restored()) if folder.resume and not self.are_whole else {}
-        self._results = {page: result for page, result in restored.items() if not result.error}
+        self._results = {page: result for page, (result, _) in restored.items()}
+        self._page_files = {page: made for page, (_, made) in restored.items()}  # relative to the document's own folder
+        self._has_begun = False
         self.done = frozenset(self._results)  # numbers of the pages that an earlier run has read
 
-    def _restored(self) -> Iterator[tuple[int, PageResult]]:
-        """The pages of an earlier run that fits; of a page's lines the last counts."""
-        first, *rest = _lines(self._journal) or [b""]
-        if _restored_entry(first) != self._entry:
+    def _restored(self) -> Iterator[tuple[int, tuple[PageResult, tuple[Made, ...]]]]:
+        """The pages of an earlier run that fits, but for those that failed or whose files are not there."""
+        journal = lines(self._journal)
+        if restored_entry(next(journal, b"")) != self._entry:
             return
-        for line in rest:
-            if result := _restored_page(line):
-                yield result.page, result
+        for line in journal:
+            if (found := restored_page(line)) and not found[0].error and are_there(self._part, found[1]):
+                yield found[0].page, found
+
+    def _begin(self) -> None:
+        """Make the document's own folder; of that of an earlier run the pages that are done are kept, and no more."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        if not self._results:
+            remove(self._part)
+            self._part.mkdir(parents=True)
+            append(self._journal, asdict(self._entry))
+        kept = {self._part / name for made in self._page_files.values() for name, _ in made}
+        for path in self._part.iterdir():
+            if path in {file.parent for file in kept}:
+                for file in {*path.iterdir()} - kept:
+                    remove(file)
+            elif path != self._journal:
+                remove(path)
 
     def link(self, page: int, picture: int) -> str:
         """Where the markdown links to for a picture: in NAME.images, which lies beside the markdown's own file."""
@@ -118,50 +161,66 @@ class Files:
         """Take in what came of a page."""
         if not isinstance(event, PageResult):
             return
-        if not self._results:
-            shutil.rmtree(self._part, ignore_errors=True)
-            self._part.mkdir(parents=True)
-            _append(self._journal, asdict(self._entry))
+        self._begin()
+        made = []
         for format_ in self._formats_of_pages:
             for name, content in OF_PAGE[format_].make(event.image, event):
-                self._made(format_).mkdir(exist_ok=True)
-                (self._made(format_) / name).write_bytes(content)
-        result = self._results[event.page] = event.without_image()
-        _append(self._journal, {name: value for name, value in asdict(result).items() if name != "image"})
+                file = self._made(format_) / name
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(content)
+                made.append((str(file.relative_to(self._part)), len(content)))
+        self._results[event.page], self._page_files[event.page] = event.without_image(), tuple(made)
+        append(self._journal, page_line(event.without_image(), made))
 
     def close(self) -> None:
         """Put everything in place, the pictures before the text that links to them, and note it in the record."""
+        self._begin()
         results = [self._results[page] for page in sorted(self._results)]
         self._target.parent.mkdir(parents=True, exist_ok=True)
-        wanted = self._entry.formats
-        of_page = {name: row for name, row in OF_PAGE.items() if name in wanted}
-        of_document = {name: row for name, row in OF_DOCUMENT.items() if name in wanted}
+        of_page = {name: row for name, row in OF_PAGE.items() if name in self._entry.formats}
+        of_document = {name: row for name, row in OF_DOCUMENT.items() if name in self._entry.formats}
+        for name in self._entry.formats:
+            self._check_place(FORMATS[name])
+        self._folder.begin(self._entry)
+        placed: list[Path] = []
         for name, folder in of_page.items():
-            self._put_files(self._made(name), self._place(folder.suffix))
+            placed += self._put_files(self._made(name), self._place(folder))
         read = Read(self._target.name, results, self._made)
         for name, row in of_document.items():
             self._made(name).write_bytes(row.compose(read))
-            self._made(name).replace(self._place(row.suffix))
-        suffixes = [FORMATS[name].suffix for name in (*of_document, *of_page)]
-        places = [self._place(suffix) for suffix in suffixes]
-        files = tuple(str(place.relative_to(self._folder.path)) for place in places if place.exists())
+            placed.append(self._made(name).replace(self._place(row)))
+        files = tuple((str(path.relative_to(self._folder.path)), path.lstat().st_size) for path in placed)
         failed = tuple(result.page for result in results if result.error)
         self._folder.add(replace(self._entry, files=files, failed=failed))
         if not failed:
-            shutil.rmtree(self._part)
+            remove(self._part)
 
-    def _put_files(self, made: Path, place: Path) -> None:
+    def _check_place(self, row: OfPage | OfDocument) -> None:
+        """Raise InputError where something else than an earlier run's stands in the place of a format."""
+        place = self._place(row)
+        refuse_links(self._folder.path, place)
+        if place.exists() and not (place.is_dir() if isinstance(row, OfPage) else is_file(place)):
+            raise refusal(place)
+
+    def _put_files(self, made: Path, place: Path) -> list[Path]:
         """Put the files of pages in place of those of an earlier run; where there are none, no folder is left."""
-        fresh = sorted(made.iterdir()) if made.exists() else []
-        if fresh:
+        fresh = [self._part / name for page in sorted(self._page_files) for name, _ in self._page_files[page]]
+        placed = {place / file.name: file for file in fresh if file.parent == made}
+        for path in placed:
+            refuse_links(self._folder.path, path)
+        if placed:
             place.mkdir(exist_ok=True)
-        for stale in {*place.glob(PAGE_FILES)} - {place / file.name for file in fresh}:
-            stale.unlink()
-        for file in fresh:
-            copy = shutil.copyfile(file, self._part / "copy")
-            copy.replace(place / file.name)
+        for stale in {*place.glob(PAGE_FILES)} - {*placed}:
+            if is_file(stale):
+                stale.unlink()
+        for path, file in placed.items():
+            copy = self._part / "copy"
+            remove(copy)
+            shutil.copyfile(file, copy)
+            copy.replace(path)
         if place.is_dir() and not any(place.iterdir()):
             place.rmdir()
+        return list(placed)
 
     @property
     def _formats_of_pages(self) -> Iterator[str]:
@@ -175,38 +234,5 @@ class Files:
         """Where a format's file or files are made."""
         return self._part / f"made.{name}"
 
-    def _place(self, suffix: str) -> Path:
-        return self._target.with_name(self._target.name + suffix)
-
-
-def _append(path: Path, value: Mapping[str, Any]) -> None:
-    with path.open("ab") as file:
-        file.write(encoded(json.dumps(value, ensure_ascii=False) + "\n"))
-
-
-def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().split(b"\n") if path.exists() else []
-
-
-def _restored_entry(line: bytes) -> Entry | None:
-    """An entry's line; None for one that a full disk or a power cut left half."""
-    try:
-        fields = json.loads(line)
-        return Entry(**fields | {name: tuple(fields[name]) for name in ("formats", "files", "failed")})
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _restored_page(line: bytes) -> PageResult | None:
-    """A page's line; None for one that a full disk or a power cut left half."""
-    try:
-        fields = json.loads(line)
-        elements = [Element(**{**each, "bbox": each["bbox"] and tuple(each["bbox"])}) for each in fields["elements"]]
-        fields |= {
-            "elements": tuple(elements),
-            "finish_reason": FinishReason(fields["finish_reason"]),
-            "problems": tuple(fields["problems"]),
-        }
-        return PageResult(**fields)
-    except (ValueError, TypeError, KeyError):
-        return None
+    def _place(self, row: OfPage | OfDocument) -> Path:
+        return self._target.with_name(self._target.name + row.suffix)

@@ -4,7 +4,8 @@ import itertools
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from ocr.faces.cli.sources import Source, find
 from ocr.faces.problems import count, printable
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
-from ocr.output.folder import Folder, check_writable
+from ocr.output.folder import Folder, check_writable, held_folder
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -74,20 +75,24 @@ def read(**given: Any) -> int:
     formats = _chosen_formats(options)
     reader = Reader(read_settings())
     job = _job(options, reader)
-    folder = _folder(options, formats, job)
-    passed_over: list[str] = []
-    sources = find(options.source, passed_over.append)
+    notes: list[str] = []
+    sources = find(options.source, notes.append)
     sink = _printed(options, formats, several=len(sources) > 1)
     progress = _progress(len(sources), prints=sink is not None)
-    run = Run(reader, job, progress, printed=sink, folder=folder)
+    with _held_folder(options, formats, job, notes.append) as folder:
+        return _run(Run(reader, job, progress, printed=sink, folder=folder), sources, progress, notes)
+
+
+def _run(run: Run, sources: Iterable[Source], progress: Progress, notes: Iterable[str]) -> int:
+    """Read the sources to the end, or as far as it goes, and say what came of it."""
     try:
         with progress, logged(progress):
-            for line in passed_over:
+            for line in notes:
                 progress.say(line)
             run.run(sources)
     except (KeyboardInterrupt, SystemExit):
         _report(run.outcome, progress)
-        if folder:
+        if run.folder:
             progress.say("What is done is kept; the same command with --resume goes on from there.")
         raise
     _report(run.outcome, progress)
@@ -128,15 +133,20 @@ def _job(options: Options, reader: Reader) -> Job:
     return Job(request, decoding, options.pages, options.dpi)
 
 
-def _folder(options: Options, formats: Sequence[str], job: Job) -> Folder | None:
-    """Where files go. Raises InputError for a folder that nothing can be written into."""
+@contextmanager
+def _held_folder(
+    options: Options, formats: Sequence[str], job: Job, tell: Callable[[str], object]
+) -> Iterator[Folder | None]:
+    """Where files go, for this run alone. Raises InputError for a folder that it cannot write into."""
     if options.output is None:
-        return None
+        yield None
+        return
     if reason := check_writable(options.output):
         folder = printable(str(options.output))
         raise InputError(f"The output folder {folder} cannot be written: {reason}. Name another one.")
     rest = {"max_new_tokens": job.decoding.max_new_tokens, "pages": job.pages, "dpi": job.dpi}
-    return Folder(options.output, formats, asdict(job.request) | rest, resume=options.resume)
+    with held_folder(options.output, tell):
+        yield Folder(options.output, formats, asdict(job.request) | rest, resume=options.resume)
 
 
 def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Callable[[Source], Sink] | None:

@@ -119,7 +119,7 @@ class Run:
         folder: Folder | None = None,
     ) -> None:
         self._reader, self._job, self._progress = reader, job, progress
-        self._printed, self._folder = printed, folder
+        self._printed, self.folder = printed, folder
         self.outcome = Outcome()
 
     def run(self, sources: Iterable[Source]) -> None:
@@ -135,7 +135,7 @@ class Run:
 
     def _read(self, source: Source) -> None:
         content = source.content(self._reader.settings.max_file_mb)
-        files = self._folder.document(source.name, content) if self._folder else None
+        files = self.folder.document(source.name, content) if self.folder else None
         if files and files.are_whole:
             self.outcome.whole += 1
             self._progress.note(f"{source}: whole already")
