@@ -26,6 +26,7 @@ class Answer:
     figures: dict[str, Any]  # filled at the end, for the request's line in the log
     pages: list[dict[str, Any]] = field(default_factory=list)  # of all documents, for markdown alone
     metrics: list[Mapping[str, Any]] = field(default_factory=list)  # of each document
+    page_texts: list[str] = field(default_factory=list)  # the markdown of those pages
     texts: list[str] = field(default_factory=list)  # of each document, without attempts that were given up
 
     async def stream(self) -> AsyncGenerator[str]:
@@ -56,6 +57,7 @@ class Answer:
                 elif text := pages.take(line):
                     yield text
         self.pages += pages.read
+        self.page_texts += pages.texts
         self.texts.append(pages.markdown)
 
     async def _as_is(self, document: IO[bytes]) -> AsyncGenerator[str]:

@@ -15,9 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ocr.faces.gateway import chat, file_routes, models, responses, state_routes
+from ocr.faces.gateway import chat, dropins, file_routes, mistral, models, responses, state_routes
 from ocr.faces.gateway.documents import Documents, Fetch
 from ocr.faces.gateway.door import Door
+from ocr.faces.gateway.drawing import Drawing
 from ocr.faces.gateway.figures import Figures
 from ocr.faces.gateway.files import Files
 from ocr.faces.gateway.reader import Reader
@@ -34,6 +35,9 @@ ROUTES = (
     Route("/v1/models/{name:path}", models.one),
     Route("/v1/chat/completions", chat.complete, methods=["POST"]),
     Route("/v1/responses", responses.create, methods=["POST"]),
+    Route("/v1/ocr", mistral.ocr, methods=["POST"]),
+    Route("/process", dropins.process, methods=["PUT"]),
+    Route("/v1/convert/file", dropins.convert, methods=["POST"]),
     Route("/v1/files", file_routes.upload, methods=["POST"]),
     Route("/v1/files", file_routes.every),
     Route("/v1/files/{id}", file_routes.one),
@@ -56,7 +60,7 @@ def application(settings: GatewaySettings, fetch: Fetch | None = None) -> ASGIAp
                 reader = Reader(turns, figures, limit_s=settings.limit_s)
                 files = Files(Path(folder), max_mb=settings.files_mb, keep_s=settings.files_hours * 3600)
                 documents = Documents(files, fetch, max_mb=settings.max_file_mb)
-                app.state.service = Service(settings, reader, files, documents, figures)
+                app.state.service = Service(settings, reader, files, documents, figures, Drawing())
                 async with turns.at_work():
                     yield
 

@@ -42,6 +42,7 @@ class StoredFile:
             "status": "processed",
             "sample_type": "ocr_input",
             "source": "upload",
+            "deleted": False,
         }
 
 

@@ -36,6 +36,11 @@ class Pages:
         """That of all pages that are read, without the attempts that were given up."""
         return document_markdown(self._results)
 
+    @property
+    def texts(self) -> list[str]:
+        """The same page by page; one that could not be read says so."""
+        return [document_markdown([result]) for result in self._results]
+
     def take(self, line: Mapping[str, Any]) -> str:
         """Take one event in; gives the markdown that a reader of the stream sees with it, often nothing."""
         event = self._event(line)

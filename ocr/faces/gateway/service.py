@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from ocr.faces.gateway.answers import Answer
 from ocr.faces.gateway.documents import Documents
+from ocr.faces.gateway.drawing import Drawing
 from ocr.faces.gateway.figures import Figures
 from ocr.faces.gateway.files import Files
 from ocr.faces.gateway.reader import Reader
@@ -25,6 +26,7 @@ class Service:
     files: Files
     documents: Documents
     figures: Figures
+    drawing: Drawing
 
     @staticmethod
     def of(request: Request) -> "Service":
