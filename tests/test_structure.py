@@ -301,6 +301,16 @@ def test_a_page_that_lies_askew_reads_as_upright(degrees: float) -> None:
     assert said(turned(whole_page(), degrees)) == said(whole_page())
 
 
+def test_the_frames_of_short_lines_do_not_turn_a_page() -> None:
+    def askew(each: Line) -> Line:
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = each.corners
+        return replace(each, corners=((ax, ay + 1), (bx, by - 1), (cx, cy - 1), (dx, dy + 1)))
+
+    rows = (("Fish soup", "9.50"), ("Pea soup", "7.00"), ("Herring", "13.50"), ("Apple cake", "6.00"))
+    lines = [askew(each) for each in grid(rows, (60, 900), 100, leading=1.3)]
+    assert table(said(lines)[0]) == [list(row) for row in rows]
+
+
 def test_the_order_in_which_lines_were_found_does_not_matter() -> None:
     lines = whole_page()
     shuffled = random.Random(1).sample(lines, len(lines))

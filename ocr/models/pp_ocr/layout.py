@@ -75,24 +75,29 @@ def _without_prose(spans: Sequence[Span]) -> list[Span]:
 
 def _independent(spans: Sequence[Span], line: float) -> Iterator[list[Span]]:
     """The spans in groups whose rows have nothing to do with each other, though they may be side by side."""
+    together: list[Span] = []
     for columns in ReadingOrder[Span](lambda span: (span.x1, span.y1, span.x2, span.y2), bool, line).zones(spans):
-        starts = [
-            n for n in range(1, len(columns)) if not _have_rows_in_common(columns[max(0, n - NEAR) : n], columns[n])
+        starts = [n for n in range(1, len(columns)) if not _share_rows(columns[max(0, n - NEAR) : n], columns[n])]
+        groups = [
+            [span for column in columns[first:last] for span in column]
+            for first, last in pairwise([0, *starts, len(columns)])
         ]
-        for first, last in pairwise([0, *starts, len(columns)]):
-            yield [span for column in columns[first:last] for span in column]
+        if len(groups) == 1:
+            together += groups[0]
+        else:
+            yield from (together, *groups)
+            together = []
+    yield together
 
 
-def _have_rows_in_common(columns: Sequence[Sequence[Span]], other: Sequence[Span]) -> bool:
+def _share_rows(columns: Sequence[Sequence[Span]], other: Sequence[Span]) -> bool:
     """Whether so many lines stand on the same levels that chance did not bring them there."""
-    if len(other) < SURE_ROWS:
-        return True
     few, many = sorted((rows([span for column in columns for span in column]), rows(other)), key=len)
     if len(few) < SURE_ROWS:
         return True
-    levels = sorted(row.middle for row in many)
-    level = [
+    levels = [row.middle for row in many]
+    shared = sum(
         bisect_left(levels, row.middle + LEVEL * row.height) > bisect_left(levels, row.middle - LEVEL * row.height)
         for row in few
-    ]
-    return sum(level) >= SHARED_ROWS * len(few)
+    )
+    return shared >= SHARED_ROWS * len(few)

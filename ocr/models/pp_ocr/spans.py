@@ -6,12 +6,12 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
+from ocr.models.pp_ocr.direction import direction, is_long, main_direction, weighted_middle
 from ocr.types import Box, Line, Point
 
 TILT = 10  # degrees to either side within which a line runs along with the others
-SURE_OF_DIRECTION = 2.5  # times as long as high: shorter frames are nearly square, and their direction is chance
 FRAME = 0.4  # heights that a frame is wider than the print in it
 SIZE_OF_HEIGHT = 0.85  # as the size of long spans is of theirs
 SURE_OF_SIZE = 5  # letters from which on their widths say something about their size
@@ -79,52 +79,21 @@ def bounds(spans: Sequence[Span]) -> Box:
 
 def usual(spans: Sequence[Span], length: Callable[[Span], float]) -> float:
     """The length, such as the size, that half of the letters have or exceed; 0 without any."""
-    return _middle([(length(span), span.weight) for span in spans]) if spans else 0.0
-
-
-def _middle(weighted: list[tuple[float, float]]) -> float:
-    """The value that half of the weight is below, at least one given."""
-    weighted.sort()
-    passed = list(accumulate(weight for _, weight in weighted))
-    return weighted[bisect_left(passed, passed[-1] / 2)][0]
+    return weighted_middle([(length(span), span.weight) for span in spans]) if spans else 0.0
 
 
 def upright(lines: Sequence[Line], size: tuple[int, int]) -> tuple[list[Span], list[Span], Box]:
     """The spans that run along with most of the print, those that lie or stand across it, and where the page ends."""
-    angle = _main_direction(lines)
+    angle = main_direction(lines)
     along: list[Span] = []
     across: list[Span] = []
     for line in lines:
-        off = (_direction(line) - angle + 180) % 360 - 180
-        is_along = abs(off) <= TILT or not _is_long(line)
+        off = (direction(line) - angle + 180) % 360 - 180
+        is_along = abs(off) <= TILT or not is_long(line)
         (along if is_along else across).append(_turned(line, angle))
     width, height = size
     page = _turned(Line("", 1.0, ((0, 0), (width, 0), (width, height), (0, height))), angle)
     return along, across, (page.x1, page.y1, page.x2, page.y2)
-
-
-def _main_direction(lines: Sequence[Line]) -> float:
-    """Degrees, clockwise, by which most of the print runs away from the horizontal."""
-    quarters: dict[int, list[tuple[float, float]]] = {}
-    for line in lines:
-        direction, length = _direction(line), math.dist(line.corners[0], line.corners[1])
-        quarter = round(direction / 90) % 4
-        if _is_long(line):
-            quarters.setdefault(quarter, []).append(((direction - 90 * quarter + 180) % 360 - 180, length))
-    if not quarters:
-        return 0.0
-    quarter, members = max(quarters.items(), key=lambda item: sum(length for _, length in item[1]))
-    return 90 * quarter + _middle(members)
-
-
-def _direction(line: Line) -> float:
-    (x1, y1), (x2, y2) = line.corners[:2]
-    return math.degrees(math.atan2(y2 - y1, x2 - x1))
-
-
-def _is_long(line: Line) -> bool:
-    start, end, below = line.corners[:3]
-    return math.dist(start, end) >= SURE_OF_DIRECTION * math.dist(end, below)
 
 
 def _turned(line: Line, angle: float) -> Span:
