@@ -11,6 +11,7 @@ from cog import BasePredictor, CancelationException, ConcatenateIterator, Input,
 from ocr.documents.document import Document, open_document
 from ocr.errors import InputError, choices
 from ocr.faces.cog.inputs import check_lengths, document_of
+from ocr.faces.cog.leftovers import remove_leftovers
 from ocr.faces.failures import log_to_stderr, told_in_short
 from ocr.faces.problems import in_short
 from ocr.output.writers import WRITERS, Writer, metrics
@@ -29,8 +30,9 @@ class Predictor(BasePredictor):
     """Reads documents with the models of this image."""
 
     def setup(self) -> None:
-        """Fetch the weights that OCR_MODELS names, and load the models, before the first prediction."""
+        """Clean up after servers that were, fetch the weights that OCR_MODELS names, load the models."""
         log_to_stderr()
+        remove_leftovers()
         settings = read_settings()
         self.reader = Reader(settings)
         for model in settings.models:
