@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ocr.errors import LONGEST, InputError, ModelError, SetupError, shortened
+from ocr.faces import failures
 from ocr.faces.cli import options
-from ocr.faces.cog import failures
 from ocr.faces.cog.schema import openapi
 
 ERROR = InputError("is 'x'; it must be one of: a, b.", "reference")
