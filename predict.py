@@ -4,17 +4,17 @@ Cog reads this file as text, so the choices are literals here; a test holds them
 """
 
 import logging
-import sys
-from pathlib import Path as FilePath
-from tempfile import gettempdir
+from collections.abc import Iterator
 
 from cog import BasePredictor, CancelationException, ConcatenateIterator, Input, Path, streaming
 
-from ocr.documents.document import open_document
-from ocr.errors import InputError
-from ocr.faces.failures import in_terms_of_inputs
+from ocr.documents.document import Document, open_document
+from ocr.errors import InputError, choices
+from ocr.faces.cog.inputs import check_lengths, document_of
+from ocr.faces.cog.leftovers import remove_leftovers
+from ocr.faces.failures import log_to_stderr, told_in_short
 from ocr.faces.problems import in_short
-from ocr.output.writers import WRITERS, metrics
+from ocr.output.writers import WRITERS, Writer, metrics
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import read_settings
@@ -23,13 +23,16 @@ from ocr.weights.fetching import fetch
 
 log = logging.getLogger(__name__)
 
+PIECE = 500_000  # characters, each of 6 bytes at most on Cog's way, where 6 MiB are what goes in one message
+
 
 class Predictor(BasePredictor):
     """Reads documents with the models of this image."""
 
     def setup(self) -> None:
-        """Fetch the weights that OCR_MODELS names, and load the models, before the first prediction."""
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        """Clean up after servers that were, fetch the weights that OCR_MODELS names, load the models."""
+        log_to_stderr()
+        remove_leftovers()
         settings = read_settings()
         self.reader = Reader(settings)
         for model in settings.models:
@@ -41,7 +44,7 @@ class Predictor(BasePredictor):
     def predict(
         self,
         image: Path = Input(
-            description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000, AVIF)."
+            description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000, AVIF). An upload, a data: URL, or an http(s) URL of at most 8,000 characters."  # noqa: E501
         ),
         task_type: str = Input(
             description="What to do with the page. Convert to Markdown keeps headings, tables and formulas; Free OCR gives plain text; Locate Object by Reference finds what reference_text names. Not every model was trained for every task.",  # noqa: E501
@@ -61,7 +64,7 @@ class Predictor(BasePredictor):
             default="Convert to Markdown",
         ),
         reference_text: str = Input(
-            description="For Locate Object by Reference: what to find on the page. For Read Region: the box to read, x1,y1,x2,y2 in pixels of the page. Empty for the other tasks.",  # noqa: E501
+            description="For Locate Object by Reference: what to find on the page. For Read Region: the box to read, x1,y1,x2,y2 in pixels of the page. At most 2,000 characters; empty for the other tasks.",  # noqa: E501
             default="",
         ),
         resolution_size: str = Input(
@@ -80,11 +83,11 @@ class Predictor(BasePredictor):
             default="markdown",
         ),
         prompt: str = Input(
-            description="Your own instruction to the model in place of the task's; leave it empty to use task_type.",
+            description="Your own instruction to the model in place of the task's; at most 20,000 characters. Leave it empty to use task_type.",  # noqa: E501
             default="",
         ),
         pages: str = Input(
-            description="Which pages of a PDF or a TIFF to read, for example 1-3,7; leave it empty for all. Any other image has one page.",  # noqa: E501
+            description="Which pages of a PDF or a TIFF to read, for example 1-3,7; at most 10,000 characters. Leave it empty for all; any other image has one page.",  # noqa: E501
             default="",
         ),
         dpi: int = Input(
@@ -105,9 +108,20 @@ class Predictor(BasePredictor):
         ),
     ) -> ConcatenateIterator[str]:
         """Read a document and stream its text."""
-        if output_format not in WRITERS:
-            raise InputError(f"is {output_format!r}; it must be one of: {', '.join(WRITERS)}.", "output_format")
-        with in_terms_of_inputs():
+        with told_in_short():
+            check_lengths(
+                {
+                    "task_type": task_type,
+                    "reference_text": reference_text,
+                    "resolution_size": resolution_size,
+                    "model": model,
+                    "output_format": output_format,
+                    "prompt": prompt,
+                    "pages": pages,
+                }
+            )
+            if output_format not in WRITERS:
+                raise InputError(f"is {output_format!r}; it must be one of: {choices(WRITERS)}.", "output_format")
             request = Request(
                 model=self.reader.resolve(model),
                 task=task_type,
@@ -117,27 +131,36 @@ class Predictor(BasePredictor):
                 cut_long_pages=cut_long_pages,
             )
             decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
-            document = open_document(uploaded(image), pages, self.reader.settings, dpi)
-        writer = WRITERS[output_format]()
+            with open_document(document_of(image, self.reader.settings), pages, self.reader.settings, dpi) as document:
+                yield from self._text(request, document, decoding, WRITERS[output_format]())
+
+    def _text(self, request: Request, document: Document, decoding: Decoding, writer: Writer) -> Iterator[str]:
+        """The text of a document as it comes; its metrics go to Cog at the end."""
         results: list[PageResult] = []
         try:
             for event in self.reader.read(request, document, decoding):
                 if isinstance(event, PageResult):
                     results.append(event.without_image())
                     log_page(event)
-                if text := writer.write(event):
-                    yield text
+                yield from pieces(writer.write(event))
         except CancelationException:
             self.record_metric("finish_reason", FinishReason.CANCELLED.value)
             raise
-        finally:
-            document.close()
         if results and all(result.error for result in results):
             raise InputError(results[0].error)
-        if text := writer.close():
-            yield text
+        yield from pieces(writer.close())
         for name, value in metrics(results).items():
             self.record_metric(name, value)
+
+
+# Cog's worker makes what it is told to be a Path into a file before predict() begins: it fetches URLs from anywhere,
+# without a limit, and hears no cancel meanwhile. So the schema has a Path, and the worker sees text, which it hands on.
+Predictor.predict.__annotations__["image"] = str
+
+
+def pieces(text: str) -> Iterator[str]:
+    """A text in parts, of which Cog sends each as it stands; of a longer one it leaves a file behind for ever."""
+    return (text[start : start + PIECE] for start in range(0, len(text), PIECE))
 
 
 def log_page(result: PageResult) -> None:
@@ -146,15 +169,3 @@ def log_page(result: PageResult) -> None:
         log.warning("Page %d cannot be read: %s", result.page, result.error)
     if result.problems:
         log.warning("Page %d: %s", result.page, in_short(result.problems))
-
-
-def uploaded(image: object) -> FilePath:
-    """The file that Cog made of an upload or a URL.
-
-    Cog hands any other string on as it stands, and `/etc/hostname` would open that file on the server. What Cog
-    fetched itself is a Path in the folder for temporary files. Raises InputError for anything else.
-    """
-    folder = FilePath(gettempdir()).resolve()
-    if not isinstance(image, FilePath) or not image.is_file() or folder not in image.resolve().parents:
-        raise InputError("must be an uploaded file, a data: URL or an http(s) URL; paths are not opened.", "image")
-    return image

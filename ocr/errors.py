@@ -10,6 +10,8 @@ The message is written for that person: what came, what is allowed, what to do n
 
 from collections.abc import Iterable, Mapping
 
+LONGEST = 2000  # characters of a message that leaves the program
+
 
 class OCRError(Exception):
     """Base of all errors with a message meant for people."""
@@ -48,3 +50,9 @@ class ModelError(OCRError):
 def choices(names: Iterable[str]) -> str:
     """The allowed values as they stand in a message: `Tiny, Small, Base`."""
     return ", ".join(names)
+
+
+def shortened(message: str, longest: int = LONGEST) -> str:
+    """A message of so many characters at most: of a longer one its beginning and its end."""
+    half = (longest - 3) // 2
+    return message if len(message) <= longest else f"{message[:half]} … {message[-half:]}"

@@ -11,6 +11,7 @@ from ocr.errors import SetupError, choices
 DEVICES = ("auto", "cuda", "cpu")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 ATTENTIONS = ("auto", "flash_attention_2", "sdpa", "eager")
+SWITCH = {"0": False, "1": True}
 MAX_BATCH = 64  # pages
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
@@ -27,6 +28,8 @@ class Settings:
     max_pixels: int = 200_000_000  # of one image; an A0 sheet scanned at 300 dpi has 140 million
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
     max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more
+    fetch_s: float = 60.0  # seconds in all for a document that is fetched from a URL
+    fetch_private: bool = False  # whether URLs may lead to this machine, its networks, and through proxies
     deadline_s: float | None = None  # seconds for one page, all attempts
     batch: int | None = None  # pages that are decoded together; None: as many as memory has room for
     threads: int = field(default_factory=lambda: allowed_cores())  # of the processor, that a model computes with
@@ -97,7 +100,7 @@ def _seconds(name: str, value: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise SetupError(f"{name} is {value!r}; it must be a number of seconds above 0, or empty for no limit.")
+        raise SetupError(f"{name} is {value!r}; it must be a number of seconds above 0, or empty for the default.")
     return seconds
 
 
@@ -109,6 +112,12 @@ def _batch(name: str, value: str) -> int | None:
     return int(value)
 
 
+def _yes_or_no(name: str, value: str) -> bool:
+    if value not in SWITCH:
+        raise SetupError(f"{name} is {value!r}; it must be one of: {choices(SWITCH)}.")
+    return SWITCH[value]
+
+
 VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "models": ("OCR_MODELS", _names),
     "checkpoints": ("OCR_CHECKPOINTS", _folder),
@@ -118,6 +127,8 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "max_pixels": ("OCR_MAX_PIXELS", _positive_int),
     "max_file_mb": ("OCR_MAX_FILE_MB", _positive_int),
     "max_pages": ("OCR_MAX_PAGES", _positive_int),
+    "fetch_s": ("OCR_FETCH_S", _seconds),
+    "fetch_private": ("OCR_FETCH_PRIVATE", _yes_or_no),
     "deadline_s": ("OCR_DEADLINE_S", _seconds),
     "batch": ("OCR_BATCH", _batch),
     "threads": ("OCR_THREADS", _positive_int),

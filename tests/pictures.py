@@ -1,5 +1,6 @@
 """Pictures that tests make: the reference's noise pages, and small plain ones."""
 
+import base64
 import io
 import struct
 import zlib
@@ -49,6 +50,11 @@ def encoded(image: Image.Image, format_: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, format_, **options)
     return file.getvalue()
+
+
+def data_url(data: bytes, kind: str = "image/png") -> str:
+    """A file as the data: URL that a client uploads it in."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def png_header(width: int, height: int) -> bytes:

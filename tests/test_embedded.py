@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cog
 import httpx
 import pytest
 from httpx_sse import connect_sse
@@ -18,6 +17,7 @@ from ocr.faces.cog.schema import openapi
 from ocr.faces.cog.server import LocalServer
 from ocr.weights.whole import problems
 from predict import Predictor
+from tests.pictures import data_url
 
 PROJECT = Path(__file__).resolve().parent.parent
 MODEL = "deepseek-ocr-tiny"
@@ -53,14 +53,12 @@ def predictor(_settings: None) -> Predictor:
 
 
 @pytest.fixture
-def read(predictor: Predictor, tmp_path: Path) -> Read:
+def read(predictor: Predictor) -> Read:
     """The first page that predict() makes of an image, as in the JSON document."""
 
     def run(image: Path, **inputs: Any) -> dict[str, Any]:
-        upload = tmp_path / image.name
-        upload.write_bytes(image.read_bytes())
         predictor.record_metric = lambda name, value, mode="replace": None
-        given = {**DEFAULTS, "output_format": "json", "image": cog.Path(upload), **inputs}
+        given = {**DEFAULTS, "output_format": "json", "image": data_url(image.read_bytes()), **inputs}
         page: dict[str, Any] = json.loads("".join(predictor.predict(**given)))["pages"][0]
         return page
 

@@ -15,16 +15,18 @@ from PIL import Image
 from ocr.documents.document import PDF_DPI
 from ocr.documents.pdf import MAX_DPI, MIN_DPI
 from ocr.errors import InputError, SetupError
+from ocr.faces.cog.inputs import LONGEST, decoded
 from ocr.faces.cog.schema import openapi
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS
 from ocr.output.writers import WRITERS
 from ocr.types import MAX_NEW_TOKENS, Decoding, FinishReason, Markdown, PageResult
-from predict import Predictor
+from predict import PIECE, Predictor
 from tests.checkpoints import write_deepseek
 from tests.checkpoints_dots import write_dots
+from tests.hostile import hostile_site
 from tests.pdfs import pdf
-from tests.pictures import encoded, page
+from tests.pictures import data_url, encoded, page
 from tests.strips import lines
 
 INPUTS = openapi(Path("predict.py").read_text())["components"]["schemas"]
@@ -44,15 +46,14 @@ def predictor(checkpoints: Path) -> Predictor:
 
 
 @pytest.fixture
-def predict(predictor: Predictor, tmp_path: Path) -> Callable[..., tuple[str, dict[str, Any]]]:
+def predict(predictor: Predictor) -> Callable[..., tuple[str, dict[str, Any]]]:
     """predict() on a file of these bytes, giving the text and the metrics."""
 
     def run(data: bytes | None = None, **inputs: Any) -> tuple[str, dict[str, Any]]:
-        path = tmp_path / "upload.png"
-        path.write_bytes(encoded(page()) if data is None else data)
+        image = data_url(encoded(page()) if data is None else data)
         metrics: dict[str, Any] = {}
         predictor.record_metric = lambda name, value, mode="replace": metrics.update({name: value})
-        given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 8, "image": cog.Path(path), **inputs}
+        given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 8, "image": image, **inputs}
         return "".join(predictor.predict(**given)), metrics
 
     return run
@@ -141,8 +142,6 @@ def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.
     """auto is the first of OCR_MODELS; a model that setup did not load is loaded when it is first asked for."""
     write_deepseek(tmp_path / "deepseek-ocr")
     write_dots(tmp_path / "dots.ocr")
-    upload = tmp_path / "upload.png"
-    upload.write_bytes(encoded(page()))
     for name, value in {
         "CHECKPOINTS": str(tmp_path),
         "MODELS": "dots.ocr",
@@ -157,7 +156,7 @@ def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.
 
     def read(**inputs: Any) -> dict[str, Any]:
         given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 4, "output_format": "json", **inputs}
-        (result,) = json.loads("".join(predictor.predict(image=cog.Path(upload), **given)))["pages"]
+        (result,) = json.loads("".join(predictor.predict(image=data_url(encoded(page())), **given)))["pages"]
         return result
 
     assert read()["model"] == "dots.ocr"
@@ -202,20 +201,62 @@ def test_bad_input_is_one_clear_sentence(
         assert word in str(raised.value)
 
 
-@pytest.mark.parametrize("path", ["/etc/hostname", Path("/etc/hostname"), cog.Path("/etc/hostname"), cog.Path("/tmp")])
-def test_paths_that_cog_did_not_make_are_refused(
-    predict: Callable[..., tuple[str, dict[str, Any]]], path: object
-) -> None:
+@pytest.mark.parametrize("path", ["/etc/hostname", "file:///etc/hostname", cog.Path("/etc/hostname"), ""])
+def test_paths_are_not_opened(predict: Callable[..., tuple[str, dict[str, Any]]], path: object) -> None:
     with pytest.raises(InputError, match="paths are not opened"):
         predict(image=path)
 
 
-def test_a_link_out_of_the_temporary_folder_is_refused(
-    predict: Callable[..., tuple[str, dict[str, Any]]], tmp_path: Path
+@pytest.mark.parametrize(
+    ("url", "content"),
+    [
+        ("data:,a%20b%2", b"a b%2"),
+        ("DATA:text/plain;charset=utf-8,%C3%BC", "ü".encode()),
+        ("data:image/png;base64,YWI=", b"ab"),
+        ("data:;BASE64,YWI%3D", b"ab"),
+        ("data:;base64,Y\nWI=\n", b"ab"),
+        ("data:;base64,%2b%2F%2B/", b"\xfb\xff\xbf"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_data_url_holds_what_the_standard_says(url: str, content: bytes) -> None:
+    assert decoded(url) == content
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:",
+        "data:image/png;base64",
+        "data:;base64,Y",
+        "data:;base64,ü",
+        "data:;base64,YW%49=",
+        "data:," + "%" * 100_001,
+    ],
+    ids=lambda url: url[:20],
+)
+def test_a_damaged_data_url_is_refused(predict: Callable[..., tuple[str, dict[str, Any]]], url: str) -> None:
+    with pytest.raises(InputError, match=r"^image is (no|a) data: URL"):
+        predict(image=url)
+
+
+def test_addresses_of_this_machine_are_refused_unless_the_operator_allows_them(
+    predictor: Predictor, predict: Callable[..., tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "link.png").symlink_to("/etc/hostname")
-    with pytest.raises(InputError, match="paths are not opened"):
-        predict(image=cog.Path(tmp_path / "link.png"))
+    with hostile_site() as site:
+        with pytest.raises(InputError, match=r"the host '127\.0\.0\.1' has no public address"):
+            predict(image=site)
+        monkeypatch.setattr(predictor.reader, "settings", replace(predictor.reader.settings, fetch_private=True))
+        assert predict(image=site)[1]["pages"] == 1
+
+
+@pytest.mark.parametrize(("name", "longest"), LONGEST.items())
+def test_an_input_that_is_too_long_is_refused_and_its_description_says_how_long(
+    predict: Callable[..., tuple[str, dict[str, Any]]], name: str, longest: int
+) -> None:
+    with pytest.raises(InputError, match=rf"^{name} has {longest + 1:,} characters; at most {longest:,} are taken\.$"):
+        predict(**{name: "x" * (longest + 1)})
+    assert f"at most {longest:,} characters" in INPUTS["Input"]["properties"][name]["description"].lower()
 
 
 def test_setup_fetches_what_is_named_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -231,12 +272,10 @@ def test_setup_fetches_what_is_named_and_nothing_else(monkeypatch: pytest.Monkey
     assert fetched == ["deepseek-ocr"]
 
 
-def test_cancelling_says_so_in_the_metrics(predictor: Predictor, tmp_path: Path) -> None:
-    path = tmp_path / "upload.png"
-    path.write_bytes(encoded(page()))
+def test_cancelling_says_so_in_the_metrics(predictor: Predictor) -> None:
     metrics: dict[str, Any] = {}
     predictor.record_metric = lambda name, value, mode="replace": metrics.update({name: value})
-    chunks = predictor.predict(**{**DEFAULTS, "resolution_size": "Tiny", "image": cog.Path(path)})
+    chunks = predictor.predict(**{**DEFAULTS, "resolution_size": "Tiny", "image": data_url(encoded(page()))})
     next(chunks)
     with pytest.raises(cog.CancelationException):
         chunks.throw(cog.CancelationException())
@@ -291,3 +330,16 @@ def test_blank_pages_alone_are_a_success(
 ) -> None:
     text, metrics = predict(data=encoded(Image.new("RGB", (300, 200), "white")))
     assert (text, metrics["finish_reason"], metrics["completion_tokens"]) == ("", "blank", 0)
+
+
+def test_a_long_text_leaves_in_parts_of_a_size_that_cog_sends(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "".join(map(str, range(300_000)))
+    monkeypatch.setattr(
+        predictor.reader, "read", lambda *_given: iter([Markdown(text), page_result(1, FinishReason.STOP)])
+    )
+    predictor.record_metric = lambda name, value, mode="replace": None
+    sent = list(predictor.predict(**{**DEFAULTS, "image": data_url(encoded(page()))}))
+    assert "".join(sent).strip() == text
+    assert max(map(len, sent)) <= PIECE < len(text)

@@ -147,3 +147,12 @@ def test_broken_weights_are_not_loaded(tmp_path: Path) -> None:
 def test_an_engine_is_loaded_once(checkpoints: Path) -> None:
     reader = Reader(Settings(checkpoints=checkpoints, device="cpu", dtype="float32"))
     assert reader.engine("deepseek-ocr") is reader.engine("deepseek-ocr")
+
+
+def test_auto_stands_for_one_model_whatever_becomes_of_the_folders(tmp_path: Path) -> None:
+    write_deepseek(tmp_path / "deepseek-ocr-tiny")
+    reader = Reader(Settings(checkpoints=tmp_path))
+    assert reader.resolve("auto") == "deepseek-ocr-tiny"
+    write_deepseek(tmp_path / "deepseek-ocr")
+    assert reader.resolve("auto") == "deepseek-ocr-tiny"
+    assert Reader(reader.settings).resolve("auto") == "deepseek-ocr"

@@ -1,15 +1,12 @@
 """Cog's real server with the tiny checkpoint, driven over HTTP as its users do."""
 
-import base64
 import contextlib
-import http.server
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,29 +21,35 @@ from ocr.errors import InputError, SetupError
 from ocr.faces.cog.client import stream
 from ocr.faces.cog.main import main
 from ocr.faces.cog.server import LocalServer, free_port
-from tests.pictures import encoded, page, png_header
+from tests.hostile import MIB, Site, hostile_site
+from tests.pictures import data_url, encoded, page, png_header
 
 PNG = encoded(page())
 
 
-def data_url(data: bytes = PNG, kind: str = "image/png") -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
 def inputs(**more: Any) -> dict[str, Any]:
-    return {"input": {"image": data_url(), "resolution_size": "Tiny", "max_new_tokens": 12, **more}}
+    return {"input": {"image": data_url(PNG), "resolution_size": "Tiny", "max_new_tokens": 12, **more}}
 
 
 LONG = {"max_new_tokens": 8000, "prompt": "go on", "resolution_size": "Tiny"}
 
 
 @pytest.fixture(scope="module")
-def server(checkpoints: Path) -> Iterator[LocalServer]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's own folder for temporary files."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def server(checkpoints: Path, temporary: Path) -> Iterator[LocalServer]:
     env = {
+        "TMPDIR": str(temporary),
         "OCR_CHECKPOINTS": str(checkpoints),
         "OCR_MODELS": "deepseek-ocr",
         "OCR_DEVICE": "cpu",
         "OCR_DTYPE": "float32",
+        "OCR_MAX_FILE_MB": "8",
+        "OCR_FETCH_PRIVATE": "1",  # the hostile site is of this machine
     }
     server = LocalServer(env=env, log=io.StringIO())
     server.start()
@@ -175,20 +178,73 @@ def test_other_formats_than_png_are_read(client: httpx.Client, format_: str) -> 
 
 
 def test_an_image_at_a_url_is_fetched_and_read(client: httpx.Client) -> None:
-    class Images(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(PNG)
+    with hostile_site() as site:
+        assert predict(client, image=f"{site}/to?url=/page")["status"] == "succeeded"
 
-        def log_message(self, *_args: object) -> None:
-            """Keep the test's output clean."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Images) as images:
-        threading.Thread(target=images.serve_forever, daemon=True).start()
-        answer = predict(client, image=f"http://127.0.0.1:{images.server_address[1]}/page.png")
-        images.shutdown()
-    assert answer["status"] == "succeeded"
+def test_a_url_is_fetched_no_further_than_the_limit(client: httpx.Client) -> None:
+    with hostile_site() as site:
+        assert "more than 8 MiB" in predict(client, image=f"{site}/endless")["error"]
+        assert Site.sent < 60 * MIB
+
+
+@pytest.mark.parametrize("path", ["/trickle", "/silent", "/slow-head"])
+def test_a_cancel_is_heard_while_a_document_is_fetched(client: httpx.Client, server: LocalServer, path: str) -> None:
+    with hostile_site() as site:
+        begin(client, "fetch", image=f"{site}{path}")
+        while not Site.asked:
+            time.sleep(0.01)
+        assert client.post("/predictions/fetch/cancel").status_code == 200
+        wait_for(server, {"READY"}, seconds=1)
+
+
+def begin(client: httpx.Client, id_: str, **more: Any) -> None:
+    """Begin a prediction under an id of its own, and wait for nothing of it."""
+    begun = client.put(f"/predictions/{id_}", json=inputs(**more), headers={"Prefer": "respond-async"})
+    assert begun.status_code == 202
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 20, 2))
+def test_a_cancel_is_heard_in_the_first_moments(client: httpx.Client, server: LocalServer, milliseconds: int) -> None:
+    begin(client, "early", **LONG)
+    time.sleep(milliseconds / 1000)
+    client.post("/predictions/early/cancel")
+    wait_for(server, {"READY"}, seconds=1)
+
+
+LETTERS = "ⅷ" * 3_000_000  # 9 MB, and no letters of a host name
+
+
+@pytest.mark.parametrize(
+    ("long", "limit"),
+    [
+        ({"pages": "1-999999999," * 350_000}, "pages has 4,200,000 characters; at most 10,000"),
+        ({"pages": "," * 4_000_000}, "pages has 4,000,000 characters; at most 10,000"),
+        ({"reference_text": "x" * 9_000_000}, "reference_text has 9,000,000 characters; at most 2,000"),
+        ({"prompt": "x" * 9_000_000}, "prompt has 9,000,000 characters; at most 20,000"),
+        ({"image": "http://example.org/" + "x" * 9_000_000}, "image has 9,000,019 characters; at most 8,000"),
+        ({"image": f"http://{LETTERS}/"}, "image has 3,000,008 characters; at most 8,000"),
+        ({"image": "data:" + "x" * 9_000_000}, "image is no data: URL"),
+        ({"image": "x" * 9_000_000}, "image must be an uploaded file"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_input_that_is_too_long_is_refused_in_short_and_the_server_goes_on(
+    client: httpx.Client, server: LocalServer, long: dict[str, str], limit: str
+) -> None:
+    answer = predict(client, **long)
+    assert answer["status"] == "failed"
+    assert limit in answer["error"]
+    assert len(answer["error"]) < 300
+    wait_for(server, {"READY"}, seconds=1)
+
+
+def test_nothing_is_left_in_the_temporary_folder(client: httpx.Client, server: LocalServer, temporary: Path) -> None:
+    with hostile_site() as site:
+        for image in (data_url(PNG), f"{site}/page", f"{site}/endless", f"{site}/says-more", data_url(b"")):
+            predict(client, image=image, max_new_tokens=1)
+            wait_for(server, {"READY"}, seconds=1)
+            assert [path for path in temporary.rglob("*") if path.is_file()] == []
 
 
 @contextlib.contextmanager

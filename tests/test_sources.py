@@ -13,7 +13,7 @@ import pytest
 
 from ocr.documents.formats import SUFFIXES
 from ocr.errors import InputError
-from ocr.faces.cli.sources import Source, find, is_loopback, printable
+from ocr.faces.cli.sources import Source, find, printable
 from ocr.output.formats import FORMATS
 
 MIB = 2**20
@@ -286,21 +286,6 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence(proxy: str, words: str, mon
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(InputError, match=words):
         only("http://example.org/scan.pdf").content(1)
-
-
-@pytest.mark.parametrize(
-    ("host", "own"),
-    [
-        ("localhost", True),
-        ("a.localhost", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("10.0.0.1", False),
-        ("a.b", False),
-    ],
-)
-def test_this_machine_is_known_by_its_names(host: str, own: bool) -> None:
-    assert is_loopback(host) is own
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A file into numbered pages, one at a time. Knows no model; PDFs are drawn in `pdf.py`, images in `images.py`."""
 
 import contextlib
+import os
 import re
 import stat
 import tempfile
@@ -19,16 +20,18 @@ PDF_DPI = 200  # what dots.ocr's makers measured as best, and above the 144 of D
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?")
 
 
-def open_document(source: Path | bytes, selection: str, settings: Settings, dpi: int = PDF_DPI) -> "Document":
-    """The selected pages of a file, a PDF's drawn at `dpi`.
+def open_document(
+    source: Path | bytes | IO[bytes], selection: str, settings: Settings, dpi: int = PDF_DPI
+) -> "Document":
+    """The selected pages of a file, a PDF's drawn at `dpi`. An open file is closed with the document.
 
     Each page of a PDF and each full picture of a TIFF is a page; of any other image the first frame is the only one.
     Raises InputError, before any page comes out, for a file, a selection or a dpi that cannot be read.
     """
-    if not pdf.MIN_DPI <= dpi <= pdf.MAX_DPI:
-        raise InputError(f"is {dpi}; it must be from {pdf.MIN_DPI} to {pdf.MAX_DPI}.", "dpi")
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(_open_file(source, settings.max_file_mb))
+        if not pdf.MIN_DPI <= dpi <= pdf.MAX_DPI:
+            raise InputError(f"is {dpi}; it must be from {pdf.MIN_DPI} to {pdf.MAX_DPI}.", "dpi")
         pages = opened.enter_context(contextlib.closing(_pages(file, dpi, settings.max_pixels)))
         numbers = select_pages(selection, pages.count, settings.max_pages)
         return Document(numbers, pages.draw, opened.pop_all())
@@ -71,13 +74,16 @@ class Document:
         self.close()
 
 
-def _open_file(source: Path | bytes, max_file_mb: int) -> IO[bytes]:
+def _open_file(source: Path | bytes | IO[bytes], max_file_mb: int) -> IO[bytes]:
     """The source as an open file. Raises InputError for one that is not there or is too large, before it is read."""
     if isinstance(source, bytes):
         _check_file_size(len(source), max_file_mb)
         file = tempfile.TemporaryFile()  # noqa: SIM115  a real file, which the process that draws PDFs can be handed
         file.write(source)
         return file
+    if not isinstance(source, Path):
+        _check_file_size(source.seek(0, os.SEEK_END), max_file_mb)
+        return source
     try:
         status = source.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe or a device might wait for ever

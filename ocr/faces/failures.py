@@ -1,10 +1,12 @@
-"""Errors on their way through Cog: named as its inputs are, and made errors again of what its server says."""
+"""Errors on their way through Cog: in its inputs' names, short, and made errors again of what its server says."""
 
+import logging
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from ocr.errors import InputError, ModelError, OCRError, SetupError
+from ocr.errors import LONGEST, InputError, ModelError, OCRError, SetupError, shortened
 
 # The inputs of predict() that this package calls otherwise.
 INPUTS: Mapping[str, str] = {"task": "task_type", "reference": "reference_text", "resolution": "resolution_size"}
@@ -19,12 +21,36 @@ _FORM = re.compile(
 
 
 @contextmanager
-def in_terms_of_inputs() -> Iterator[None]:
-    """Within the block, an InputError calls an option by the name of Cog's input."""
+def told_in_short() -> Iterator[None]:
+    """Within the block, an error's message is short, and an InputError calls an option by the name of Cog's input.
+
+    Cog's worker dies of a message of 8 MiB, and with it the server, so no error goes out but through here.
+    """
     try:
         yield
     except InputError as error:
-        raise InputError(error.named(INPUTS)) from error
+        raise InputError(shortened(error.named(INPUTS))) from error
+    except Exception as error:
+        message = str(error)
+        if len(message) <= LONGEST:
+            raise
+        if isinstance(error, OCRError):
+            raise type(error)(shortened(message)) from error
+        raise RuntimeError(shortened(f"{type(error).__name__}: {message}")) from error
+
+
+class ShortLines(logging.Formatter):
+    """Log lines, tracebacks with them, that are no longer than any message that leaves."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shortened(super().format(record))
+
+
+def log_to_stderr() -> None:
+    """Have everything that is logged in this process on standard error, which Cog takes for the prediction's log."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ShortLines("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def failure(told: str) -> OCRError:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from itertools import count
 
 from PIL import Image
@@ -47,7 +48,7 @@ class Reader:
         self._engines: dict[str, Engine] = {}
 
     def resolve(self, model: str) -> str:
-        """The model that a name stands for; `auto` is the first of OCR_MODELS, else the first whose weights are there.
+        """The model that a name stands for; `auto` stands for one and the same as long as this Reader lives.
 
         Raises InputError for a name that is none.
         """
@@ -55,6 +56,11 @@ class Reader:
             return model
         if model != AUTO:
             raise InputError(f"is {model!r}; it must be one of: {choices((AUTO, *MODELS))}.", "model")
+        return self._auto
+
+    @cached_property
+    def _auto(self) -> str:
+        """The first of OCR_MODELS, else the first whose weights are there when it is first asked for."""
         present = (name for name in MODELS if status(name, self.settings.checkpoints).is_ready)
         return next(iter(self.settings.models or present), next(iter(MODELS)))
 

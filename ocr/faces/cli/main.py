@@ -76,7 +76,7 @@ def read(**given: Any) -> int:
     reader = Reader(read_settings())
     job = _job(options, reader)
     notes: list[str] = []
-    sources = find(options.source, notes.append)
+    sources = find(options.source, notes.append, reader.settings.fetch_s)
     sink = _printed(options, formats, several=len(sources) > 1)
     progress = _progress(len(sources), prints=sink is not None)
     with _held_folder(options, formats, job, notes.append) as folder:

@@ -2,7 +2,6 @@
 
 import glob
 import hashlib
-import ipaddress
 import os
 import re
 import sys
@@ -18,16 +17,12 @@ from ocr.documents.formats import SUFFIXES
 from ocr.errors import InputError, choices
 from ocr.faces.problems import printable
 from ocr.output.formats import DOCUMENTS, FOLDERS, NAME_BYTES
+from ocr.settings import Settings
 
 STDIN = "-"
 URL = re.compile(r"https?://", re.IGNORECASE)
-URL_TIMEOUT_S = 30.0  # for a connection, and between two pieces of the answer
 URL_NAME = 100  # characters at most of a file name that a URL decides
 CHUNK = 1 << 20  # bytes
-NO_SOCKS = (
-    "It cannot be fetched through a SOCKS proxy, for which a package is missing: pip install socksio, or unset the "
-    "variable that names the proxy (ALL_PROXY, HTTPS_PROXY, HTTP_PROXY)."
-)
 
 
 @dataclass(frozen=True)
@@ -42,21 +37,24 @@ class Source:
         return printable(self.place)
 
 
-def find(arguments: Iterable[str], tell: Callable[[str], object] = lambda line: None) -> list[Source]:
+def find(
+    arguments: Iterable[str], tell: Callable[[str], object] = lambda line: None, fetch_s: float = Settings.fetch_s
+) -> list[Source]:
     """The documents that files, folders, patterns, URLs and `-` name, in their order, each once and by its own name.
 
+    What a URL leads to is fetched in `fetch_s` seconds, when its content is asked for.
     What leads to no document is a source too, whose content raises the reason: it is one failure among the others.
     Folders that are passed over, because they are read at another place, go to `tell` in a sentence.
     """
-    found = {source.place: source for argument in arguments for source in _sources(argument, tell)}
+    found = {source.place: source for argument in arguments for source in _sources(argument, tell, fetch_s)}
     return _named_apart(found.values())
 
 
-def _sources(argument: str, tell: Callable[[str], object]) -> Iterable[Source]:
+def _sources(argument: str, tell: Callable[[str], object], fetch_s: float) -> Iterable[Source]:
     if argument == STDIN:
         return [Source(STDIN, "stdin", _from_stdin)]
     if URL.match(argument):
-        return [_url(argument)]
+        return [_url(argument, fetch_s)]
     path = Path(argument)
     if not os.path.lexists(path) and glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  the pattern may be absolute
@@ -185,36 +183,20 @@ def _limited(pieces: Iterable[bytes], max_mb: int) -> bytes:
     return bytes(data)
 
 
-def _from_url(url: str, max_mb: int) -> bytes:
-    import httpx
+def _from_url(url: str, seconds: float, max_mb: int) -> bytes:
+    from ocr.documents.fetching import fetch_document
 
-    try:
-        through = not is_loopback(httpx.URL(url).host)  # a proxy could not reach this machine
-        with httpx.stream("GET", url, follow_redirects=True, timeout=URL_TIMEOUT_S, trust_env=through) as answer:
-            if not answer.is_success:
-                raise InputError(f"The server answered {answer.status_code} {answer.reason_phrase}.")
-            return _limited(answer.iter_bytes(CHUNK), max_mb)
-    except ImportError as error:
-        raise InputError(NO_SOCKS) from error
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # the last for a proxy of no kind that there is
-        raise InputError(f"It cannot be fetched: {str(error) or type(error).__name__}.") from error
+    with fetch_document(url, max_mb=max_mb, seconds=seconds, private=True) as file:  # whose machine it is names the URL
+        return file.read()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name or address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _url(url: str) -> Source:
+def _url(url: str, fetch_s: float) -> Source:
     try:
         parts = urlsplit(url)
     except ValueError as error:
         return _nothing(url, f"It is no URL: {error}.")
     login, at, _ = parts.netloc.rpartition("@")  # a password is shown nowhere
-    return Source(url.replace(login + at, "", 1), _url_name(parts), partial(_from_url, url))
+    return Source(url.replace(login + at, "", 1), _url_name(parts), partial(_from_url, url, fetch_s))
 
 
 def _url_name(parts: SplitResult) -> str:

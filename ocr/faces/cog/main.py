@@ -48,10 +48,11 @@ def predict(pairs: Sequence[str], output: Path | None, settings: Sequence[str]) 
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address to listen on")
 @click.option("--port", type=int, default=5000, show_default=True)
 def serve(host: str, port: int) -> None:
-    """Run Cog's HTTP server until it is interrupted."""
+    """Run Cog's HTTP server until it is interrupted; where its worker dies, it is started again."""
     with LocalServer(port=port, host=host) as server:
         print(f"Ready: POST {server.url}/predictions", file=sys.stderr, flush=True)
-        server.process.wait()
+        server.keep_up()
+        print("The server was shut down over HTTP.", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

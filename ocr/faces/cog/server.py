@@ -20,6 +20,13 @@ from ocr.faces.cog.schema import PROJECT, write_schema
 from ocr.faces.failures import failure
 
 STARTING = ("STARTING", "UNKNOWN")
+BROKEN = ("UNHEALTHY", "DEFUNCT")  # the worker is gone, and every prediction is refused with 409 for ever
+# What Cog 0.23 logs when it could make no folder for a prediction's id: its slot counts as busy for ever.
+LOST_SLOT = "PermitInUse dropped without state transition"
+SLOTS = 1  # predictions at a time
+LOOK_S = 1.0  # between two looks at the server's health
+STEADY_S = 60.0  # a server that was up so long did not die of its start
+RESTART_PAUSES_S = (0.0, 2.0, 8.0, 30.0)  # before each start of one that dies again and again
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -53,6 +60,7 @@ class LocalServer:
     def start(self) -> None:
         """Start the process; it is not ready yet."""
         write_schema(PROJECT)
+        self._lost_slots = 0
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [sys.executable, "-m", "cog.server.http", "--host", self._host],
             cwd=PROJECT,
@@ -76,6 +84,7 @@ class LocalServer:
         """Show what setup and predictions print; the server's own log lines are of no use to a person."""
         assert self.process.stderr is not None  # noqa: S101
         for line in self.process.stderr:
+            self._lost_slots += LOST_SLOT in line
             if text := worker_text(line):
                 print(text, file=self._log, flush=True)
 
@@ -88,6 +97,37 @@ class LocalServer:
         if health["status"] != "READY":
             raise SetupError(str(failure(health.get("setup", {}).get("logs", "") or health["status"])))
 
+    def keep_up(self) -> None:
+        """Stay until somebody shuts the server down over HTTP; where it breaks, start it again.
+
+        Raises SetupError where it broke RESTART_PAUSES_S times in a row, or is not ready after a start.
+        """
+        breaks = 0
+        while True:
+            since = time.monotonic()
+            reason = self._wait_until_broken()
+            if not reason:
+                return
+            breaks = 1 if time.monotonic() - since > STEADY_S else breaks + 1
+            if breaks > len(RESTART_PAUSES_S):
+                raise SetupError(f"The server {reason}, for the {breaks}th time in a row; it is not started again.")
+            print(f"The server {reason}; it is started again.", file=self._log, flush=True)
+            self.stop()
+            time.sleep(RESTART_PAUSES_S[breaks - 1])
+            self.start()
+            self.wait_until_ready()
+            print(f"Ready again: {self.url}", file=self._log, flush=True)
+
+    def _wait_until_broken(self) -> str:
+        """What became of the server that runs, once it is of no more use; empty where it was shut down in order."""
+        while self.process.poll() is None:
+            if (status := self.health()["status"]) in BROKEN:
+                return f"is {status}: its worker was killed, or crashed"
+            if self._lost_slots >= SLOTS:
+                return "takes no more predictions: no folder could be made for the id of one"
+            time.sleep(LOOK_S)
+        return f"ended with exit status {self.process.returncode}" if self.process.returncode else ""
+
     def health(self) -> dict[str, Any]:
         """The server's own word on its state; status UNKNOWN while it does not answer yet."""
         try:
@@ -98,7 +138,10 @@ class LocalServer:
         return state
 
     def stop(self) -> None:
-        """End the server and its worker, which may outlive it in the middle of a step."""
+        """End the server and its worker, which may outlive it in the middle of a step; once is enough."""
+        assert self.process.stderr is not None  # noqa: S101
+        if self.process.stderr.closed:
+            return
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=10)
@@ -106,7 +149,6 @@ class LocalServer:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._pump.join()
-        assert self.process.stderr is not None  # noqa: S101
         self.process.stderr.close()
 
 
