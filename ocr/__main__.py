@@ -1,7 +1,19 @@
 """`python -m ocr`."""
 
+import os
+import signal
 import sys
 
-from ocr.faces.cli.main import main
+
+def _end_at_once(number: int, _frame: object) -> None:
+    """While nothing is begun or all is done: no work to put away, and no time to wait for an import."""
+    os.write(2, b"Interrupted.\n")
+    os._exit(128 + number)
+
+
+if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, _end_at_once)
+
+from ocr.faces.cli.main import main  # noqa: E402  it takes a while, in which Ctrl-C may come
 
 sys.exit(main())
