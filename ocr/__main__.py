@@ -13,7 +13,12 @@ def _end_at_once(number: int, _frame: object) -> None:
 
 if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
     signal.signal(signal.SIGINT, _end_at_once)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # script/ocr holds it back while Python itself starts
 
 from ocr.faces.cli.main import main  # noqa: E402  it takes a while, in which Ctrl-C may come
+from ocr.faces.exits import INTERRUPTED  # noqa: E402
 
-sys.exit(main())
+status = main()
+if status == INTERRUPTED:
+    os._exit(status)  # else Python, where the signal came amid an exec(), would end by the signal and give no status
+sys.exit(status)
