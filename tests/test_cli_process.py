@@ -89,3 +89,52 @@ def test_help_has_examples_and_needs_no_torch(environment: dict[str, str]) -> No
     doctor = subprocess.run([*COMMAND, "doctor"], capture_output=True, text=True, env=environment)
     assert doctor.returncode == 1
     assert "WRONG  torch       cannot be imported: torch was imported" in doctor.stdout
+
+
+PRESSED = """
+import os, signal
+os.kill(os.getpid(), signal.SIGINT)
+raise SystemExit("nothing came of it")
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "PIL", "torch"])
+def test_amid_an_import_it_ends_at_once(environment: dict[str, str], module: str) -> None:
+    Path(f"{module}.py").write_text(PRESSED)
+    write("a.png")
+    environment = {**environment, "PYTHONPATH": f"{Path.cwd()}:{PROJECT}"}
+    done = subprocess.run([*COMMAND, "read", "a.png"], capture_output=True, env=environment)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, b"Interrupted.")
+    assert b"Traceback" not in done.stderr
+
+
+def test_amid_an_import_that_hides_it_the_status_is_the_same(environment: dict[str, str]) -> None:
+    Path("torch.py").write_text(f"exec({PRESSED!r})")
+    write("a.png")
+    environment = {**environment, "PYTHONPATH": f"{Path.cwd()}:{PROJECT}"}
+    done = subprocess.run([*COMMAND, "read", "a.png"], capture_output=True, env=environment)
+    assert done.returncode == 130
+    assert b"Traceback" not in done.stderr
+
+
+def test_held_back_by_the_script_it_comes_when_it_can_be_taken(environment: dict[str, str]) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        process = started(environment, "--help")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    process.send_signal(signal.SIGINT)  # before Python has begun
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, b"Interrupted.\n")
+
+
+def test_where_it_is_ignored_it_stays_so(environment: dict[str, str]) -> None:
+    Path("sitecustomize.py").write_text(PRESSED.replace("raise", "#"))
+    environment = {**environment, "PYTHONPATH": f"{Path.cwd()}:{PROJECT}"}
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = started(environment, "tasks")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    process.communicate(timeout=60)
+    assert process.returncode == 0

@@ -3,9 +3,12 @@
 import http.server
 import io
 import os
+import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -184,8 +187,6 @@ def test_a_pipe_is_read_within_the_limit() -> None:
     threading.Thread(target=lambda: (os.write(write, b"content"), os.close(write))).start()
     assert content(only(f"/dev/fd/{read}")) == b"content"
     os.close(read)
-    with pytest.raises(InputError, match="more than 1 MiB"):
-        only("/dev/zero").content(1)
 
 
 def piped(data: bytes, *, isatty: bool = False) -> SimpleNamespace:
@@ -298,3 +299,45 @@ def test_no_url_names_a_file_outside_the_folder(path: str, name: str) -> None:
 
 def test_a_password_in_a_url_is_not_shown() -> None:
     assert str(only("https://me:secret@example.org/scan.pdf")) == "https://example.org/scan.pdf"
+
+
+def test_pipes_sockets_and_devices_in_a_folder_are_passed_over_and_told() -> None:
+    touch("in/a.png")
+    os.mkfifo("in/pipe.png")
+    Path("in/zero.png").symlink_to("/dev/zero")
+    Path("in/pipes.pdf").symlink_to("pipe.png")
+    Path("in/itself.png").symlink_to("itself.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("in/socket.pdf")
+        told: list[str] = []
+        sources = find(["in"], told.append)
+    assert [source.place for source in sources] == ["in/a.png", "in/itself.png"]
+    assert told == [
+        "in/pipe.png is a named pipe and is passed over.",
+        "in/pipes.pdf is a named pipe and is passed over.",
+        "in/socket.pdf is a socket and is passed over.",
+        "in/zero.png is a device and is passed over.",
+    ]
+    with pytest.raises(InputError, match="It cannot be read: Too many levels of symbolic links"):
+        sources[1].content(1)
+
+
+@pytest.mark.parametrize(("place", "kind"), [("/dev/zero", "a device"), ("/dev/null", "a device"), ("s", "a socket")])
+def test_devices_and_sockets_are_refused_by_name(place: str, kind: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s")
+        (source,) = find([place])
+        with pytest.raises(InputError, match=f"^It is {kind} and no file.$"):
+            source.content(1)
+
+
+def test_a_named_pipe_is_read_as_standard_input_is_and_no_further() -> None:
+    os.mkfifo("pipe")
+    (source,) = find(["pipe"])
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(Path("pipe").write_bytes, b"x" * 10)
+        assert source.content(1) == b"x" * 10
+        endless = pool.submit(subprocess.run, ["/bin/sh", "-c", "cat /dev/zero > pipe"], stderr=subprocess.DEVNULL)
+        with pytest.raises(InputError, match="It has more than 1 MiB"):
+            source.content(1)
+        assert endless.result().returncode != 0

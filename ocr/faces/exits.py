@@ -25,6 +25,9 @@ def run(command: click.Command, name: str, words: Sequence[str] | None, names: M
     half done; every other end is caught here, and said on standard error.
     """
     signal.signal(signal.SIGTERM, _end_in_order)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     try:
@@ -38,11 +41,14 @@ def run(command: click.Command, name: str, words: Sequence[str] | None, names: M
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
         return CLOSED_PIPE
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, before)  # whoever presses it again waits for nothing
         _say("Interrupted.")
         return INTERRUPTED
     except (click.ClickException, OCRError, OSError) as error:
         _say(_last_words(error, names))
         return WRONG_USAGE if isinstance(error, click.UsageError | InputError) else FAILED
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end_in_order(number: int, _frame: object) -> None:

@@ -4,10 +4,11 @@ import glob
 import hashlib
 import os
 import re
+import stat
 import sys
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -91,7 +92,10 @@ def _in_folder(folder: Path, tell: Callable[[str], object]) -> Iterator[Source]:
         for name in sorted(files):
             path = Path(parent, name)
             if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not name.endswith(DOCUMENTS):
-                yield _file(path, str(path.relative_to(folder).with_name(_stem(path))))
+                if kind := _kind(path.stat().st_mode) if path.exists() else "":
+                    tell(f"{printable(str(path))} is {kind} and is passed over.")
+                else:
+                    yield _file(path, str(path.relative_to(folder).with_name(_stem(path))))
     for error in unreadable:
         yield _nothing(os.fsdecode(error.filename), _cannot_be_read(error))
 
@@ -152,13 +156,28 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
+# What else than a file a name may lead to; from a device or a socket no document comes, and reading may never end.
+_KINDS: Mapping[str, Callable[[int], bool]] = {
+    "a named pipe": stat.S_ISFIFO,
+    "a socket": stat.S_ISSOCK,
+    "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
+}
+
+
+def _kind(mode: int) -> str:
+    """What it is that has this mode, where it is no file; else empty."""
+    return next((kind for kind, test in _KINDS.items() if test(mode)), "")
+
+
 def _from_file(path: Path, max_mb: int) -> Path | bytes:
     try:
-        if path.is_file():
-            with path.open("rb"):
+        mode = path.stat().st_mode
+        if (kind := _kind(mode)) and not stat.S_ISFIFO(mode):
+            raise InputError(f"It is {kind} and no file.")
+        with path.open("rb") as file:
+            if not kind:
                 return path
-        with path.open("rb") as file:  # a pipe of the shell's: read <(curl …)
-            return _limited(iter(partial(file.read, CHUNK), b""), max_mb)
+            return _limited(iter(partial(file.read, CHUNK), b""), max_mb)  # a pipe of the shell's: read <(curl …)
     except OSError as error:
         raise InputError(_cannot_be_read(error)) from error
 
