@@ -27,6 +27,12 @@ def _servers(_context: click.Context, _option: click.Parameter, urls: tuple[str,
     return urls
 
 
+def _keys(_context: click.Context, _option: click.Parameter, keys: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(key.strip() and key.isascii() for key in keys):
+        raise click.BadParameter("a key must be some ASCII text.")
+    return keys
+
+
 def _option(name: str, field: str, text: str, **more: Any) -> Callable[[Any], Any]:
     default = getattr(DEFAULT, field)
     variable = f"OCR_GATEWAY_{name.removeprefix('--').replace('-', '_').upper()}"
@@ -36,7 +42,7 @@ def _option(name: str, field: str, text: str, **more: Any) -> Callable[[Any], An
 # Each is a field of GatewaySettings; of those that may be given several times, a variable parts them with blanks.
 OPTIONS = (
     _option("--server", "servers", "a Cog server of this package", multiple=True, metavar="URL", callback=_servers),
-    _option("--key", "keys", "an API key; without any, everybody may ask", multiple=True),
+    _option("--key", "keys", "an API key; without any, everybody may ask", multiple=True, callback=_keys),
     _option("--host-name", "hosts", "a name under which the gateway is reached; * for any", multiple=True),
     _option("--allow-origin", "origins", "another site whose pages may ask, like https://a.example", multiple=True),
     _option("--max-body-mb", "max_body_mb", "of a request, in MiB", type=POSITIVE),
