@@ -3,11 +3,13 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
+from ocr.documents.fetching import fetch_document
 from ocr.faces import exits
 from ocr.faces.gateway.app import application
 from ocr.faces.gateway.door import LOOPBACK_NAMES
@@ -45,6 +47,8 @@ OPTIONS = (
     _option("--key", "keys", "an API key; without any, everybody may ask", multiple=True, callback=_keys),
     _option("--host-name", "hosts", "a name under which the gateway is reached; * for any", multiple=True),
     _option("--allow-origin", "origins", "another site whose pages may ask, like https://a.example", multiple=True),
+    _option("--remote-documents", "remote", "fetch documents at public http(s) URLs of other servers", is_flag=True),
+    _option("--fetch-limit", "fetch_s", "seconds for a document that is fetched", type=SECONDS),
     _option("--max-body-mb", "max_body_mb", "of a request, in MiB", type=POSITIVE),
     _option("--max-file-mb", "max_file_mb", "of a document, in MiB", type=click.IntRange(1, MAX_FILE_MB)),
     _option("--max-waiting", "max_waiting", "documents in the queue; more are answered with 429", type=POSITIVE),
@@ -84,7 +88,8 @@ def run(host: str, port: int, settings: GatewaySettings) -> None:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     if host not in LOOPBACK_NAMES and not settings.keys:
         print(f"Warning: whoever reaches {host} may ask; OCR_GATEWAY_KEY names API keys.", file=sys.stderr, flush=True)
-    listen(application(settings), host, port)
+    fetch = partial(fetch_document, max_mb=settings.max_file_mb, seconds=settings.fetch_s)
+    listen(application(settings, fetch if settings.remote else None), host, port)
 
 
 if __name__ == "__main__":
