@@ -39,6 +39,7 @@ def test_it_says_where_it_is_and_ends_in_order(number: signal.Signals) -> None:
         (["--server", "cog:5000"], "is no http(s) URL"),
         (["--max-file-mb", "71"], "1<=x<=70"),
         (["--port", "0"], "1<=x<=65535"),
+        (["--key", ""], "must be some ASCII text"),
         (["--colour"], "No such option"),
     ],
 )

@@ -2,15 +2,18 @@
 
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from ocr.documents.fetching import fetch_document
 from ocr.faces.gateway import door, listening
 from tests.gateways import FakeCog, data_url, delete, gateway, get, options, page_events, post, request, wait_until, web
 
@@ -237,3 +240,47 @@ def test_bodies_that_come_in_are_bounded_together(monkeypatch: pytest.MonkeyPatc
         time.sleep(0.2)
         assert post(url + CHAT, content=b"x" * 900_000).status_code == 429
         assert post(url + CHAT, content=b"x").status_code == 400
+
+
+def at(url: str) -> dict[str, Any]:
+    return {
+        "model": "auto",
+        "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}],
+    }
+
+
+PUBLIC_ONLY = partial(fetch_document, max_mb=1, seconds=5.0)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "localhost",
+        "169.254.169.254",
+        "10.0.0.1",
+        "0.0.0.0",
+    ],
+)
+def test_no_address_of_this_machine_or_its_networks_is_fetched(host: str) -> None:
+    cog = FakeCog()
+    with gateway(cog, fetch=PUBLIC_ONLY) as url:
+        answer = post(url + CHAT, json=at(f"http://{host}:{urlsplit(url).port}/health"))
+    assert answer.status_code == 400
+    assert re.search("has no public address|is no URL", answer.json()["error"]["message"])
+    assert not cog.ids
+
+
+def test_a_remote_document_is_handed_on_as_bytes() -> None:
+    cog = FakeCog()
+    with gateway(FakeCog()) as other, gateway(cog, fetch=partial(PUBLIC_ONLY, private=True)) as url:
+        assert post(url + CHAT, json=at(f"{other}/v1/models")).status_code == 200
+        assert post(url + CHAT, json=at(f"{other}/nothing")).status_code == 400
+    assert cog.documents[0].startswith(b'{"object":"list"')

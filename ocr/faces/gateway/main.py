@@ -3,11 +3,13 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
+from ocr.documents.fetching import fetch_document
 from ocr.faces import exits
 from ocr.faces.gateway.app import application
 from ocr.faces.gateway.door import LOOPBACK_NAMES
@@ -27,6 +29,12 @@ def _servers(_context: click.Context, _option: click.Parameter, urls: tuple[str,
     return urls
 
 
+def _keys(_context: click.Context, _option: click.Parameter, keys: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(key.strip() and key.isascii() for key in keys):
+        raise click.BadParameter("a key must be some ASCII text.")
+    return keys
+
+
 def _option(name: str, field: str, text: str, **more: Any) -> Callable[[Any], Any]:
     default = getattr(DEFAULT, field)
     variable = f"OCR_GATEWAY_{name.removeprefix('--').replace('-', '_').upper()}"
@@ -36,9 +44,11 @@ def _option(name: str, field: str, text: str, **more: Any) -> Callable[[Any], An
 # Each is a field of GatewaySettings; of those that may be given several times, a variable parts them with blanks.
 OPTIONS = (
     _option("--server", "servers", "a Cog server of this package", multiple=True, metavar="URL", callback=_servers),
-    _option("--key", "keys", "an API key; without any, everybody may ask", multiple=True),
+    _option("--key", "keys", "an API key; without any, everybody may ask", multiple=True, callback=_keys),
     _option("--host-name", "hosts", "a name under which the gateway is reached; * for any", multiple=True),
     _option("--allow-origin", "origins", "another site whose pages may ask, like https://a.example", multiple=True),
+    _option("--remote-documents", "remote", "fetch documents at public http(s) URLs of other servers", is_flag=True),
+    _option("--fetch-limit", "fetch_s", "seconds for a document that is fetched", type=SECONDS),
     _option("--max-body-mb", "max_body_mb", "of a request, in MiB", type=POSITIVE),
     _option("--max-file-mb", "max_file_mb", "of a document, in MiB", type=click.IntRange(1, MAX_FILE_MB)),
     _option("--max-waiting", "max_waiting", "documents in the queue; more are answered with 429", type=POSITIVE),
@@ -78,7 +88,8 @@ def run(host: str, port: int, settings: GatewaySettings) -> None:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     if host not in LOOPBACK_NAMES and not settings.keys:
         print(f"Warning: whoever reaches {host} may ask; OCR_GATEWAY_KEY names API keys.", file=sys.stderr, flush=True)
-    listen(application(settings), host, port)
+    fetch = partial(fetch_document, max_mb=settings.max_file_mb, seconds=settings.fetch_s)
+    listen(application(settings, fetch if settings.remote else None), host, port)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ class GatewaySettings:
     keys: tuple[str, ...] = ()  # empty: everybody may ask
     hosts: tuple[str, ...] = ()  # names under which browsers may ask, beside this machine's own; * for any
     origins: tuple[str, ...] = ()  # of other sites whose pages may ask
-    remote: bool = False
+    remote: bool = False  # whether documents at http(s) URLs of other servers are fetched
+    fetch_s: float = 60.0
     max_body_mb: int = 100  # MiB
     max_file_mb: int = 70  # MiB; in base64 it must fit into the 100 MiB that Cog takes
     max_waiting: int = 64
