@@ -123,11 +123,11 @@ class _EndedError(Exception):
 
 
 class _Process:
-    """One process that draws one PDF: `ocr.documents.pdf_process`, with `memory` bytes at most."""
+    """One process that draws one PDF: `ocr.documents.pdf_drawing`, with `memory` bytes at most."""
 
     def __init__(self, descriptor: int, length: int, memory: int) -> None:
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-            [sys.executable, "-m", "ocr.documents.pdf_process", *map(str, (descriptor, length, memory, SECONDS))],
+            [sys.executable, "-m", "ocr.documents.pdf_drawing", *map(str, (descriptor, length, memory, SECONDS))],
             cwd=_PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """Draws the pages of one PDF, as the process of its own that `pdf.py` starts and explains. Knows PDFium alone.
 
-    python -m ocr.documents.pdf_process DESCRIPTOR LENGTH MEMORY SECONDS
+    python -m ocr.documents.pdf_drawing DESCRIPTOR LENGTH MEMORY SECONDS
 
 The file is the first LENGTH bytes behind an open descriptor. Whoever started the process asks on its standard input,
 a line at a time, pages counted from 1; each answer, like the first one on the file itself, is a line of JSON on
