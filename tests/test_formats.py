@@ -295,10 +295,11 @@ def test_what_is_not_read_is_refused_by_its_name(start: bytes, name: str) -> Non
 
 
 def test_the_libraries_for_rare_files_are_imported_when_one_comes() -> None:
+    rare = {"tifffile", "imagecodecs", "pillow_heif", "torch", "pypdfium2"}
     code = (
-        "import sys; from ocr.documents.document import open_document; from ocr.settings import Settings;"
-        f"open_document({encoded(PICTURE)!r}, '', Settings());"
-        "sys.exit(bool({'tifffile', 'imagecodecs', 'pillow_heif', 'torch'} & set(sys.modules)))"
+        "import io, sys; from ocr.documents.pages import open_pages;"
+        f"open_pages(io.BytesIO({encoded(PICTURE)!r}), dpi=200, max_pixels=10**6);"
+        f"sys.exit(bool({rare!r} & set(sys.modules)))"
     )
     assert run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=False).returncode == 0
 

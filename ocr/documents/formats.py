@@ -108,3 +108,11 @@ def true_name(start: bytes) -> str | None:
     if start[128:132] == b"DICM":
         return "DICOM"
     return next((name for offset, mark, name in OTHERS if start.startswith(mark, offset)), None)
+
+
+PDF_MARK, PDF_WITHIN = b"%PDF-", 1024  # bytes from the start, as readers of damaged files allow
+
+
+def is_pdf(start: bytes) -> bool:
+    """Whether a file is a PDF, from its first PDF_WITHIN bytes: other things may stand before it."""
+    return PDF_MARK in start
