@@ -4,7 +4,7 @@
 
 The files are drawn here. Each round reads every kind in both checkouts, in turns, each in a process of its own that has
 read the file once before. A page counts when it is upright RGB and its blank test is over, as where a model would be
-asked. Time is processor time, the process that draws PDFs counted in: it hardly depends on what else the machine does.
+asked. Time is processor time, the processes that draw counted in: it hardly depends on what else the machine does.
 The best round of each counts.
 """
 
@@ -22,16 +22,19 @@ from PIL import Image, ImageDraw, ImageFont
 PAGES = 8
 SIZE = (1240, 1754)  # px, A4 at 150 dpi
 LINES = 60
-MEASURE = """
-import resource, sys
+MEASURE = '''
+import os, resource, sys
 from pathlib import Path
 from ocr.documents.blank import is_blank
 from ocr.documents.document import open_document
 from ocr.settings import Settings
 
 def seconds():
+    """Of processor time: of this process, of those that it started and that are over, and of those that still run."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    running = Path("/proc/self/task", str(os.getpid()), "children").read_text().split()
+    on_processor = sum(int(Path("/proc", child, "schedstat").read_text().split()[0]) for child in running)  # ns
+    return sum(one.ru_utime + one.ru_stime for one in used) + on_processor / 1e9
 
 def read():
     for _, page in open_document(Path(sys.argv[1]), "", Settings()):
@@ -40,11 +43,12 @@ def read():
         yield page
 
 count = sum(1 for _ in read())
+times = max(3, 16 // count)
 start = seconds()
-for _ in range(3):
+for _ in range(times):
     sum(1 for _ in read())
-print(3 * count / (seconds() - start))
-"""
+print(times * count / (seconds() - start))
+'''
 
 
 def page(number: int) -> Image.Image:

@@ -27,6 +27,7 @@ class Settings:
     attention: str = "auto"
     max_pixels: int = 200_000_000  # of one image; an A0 sheet scanned at 300 dpi has 140 million
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
+    drawing_s: int = 600  # seconds of processor time to draw or decode all pages of one document
     max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more
     fetch_s: float = 60.0  # seconds in all for a document that is fetched from a URL
     fetch_private: bool = False  # whether URLs may lead to this machine, its networks, and through proxies
@@ -126,6 +127,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "attention": ("OCR_ATTENTION", _one_of(ATTENTIONS)),
     "max_pixels": ("OCR_MAX_PIXELS", _positive_int),
     "max_file_mb": ("OCR_MAX_FILE_MB", _positive_int),
+    "drawing_s": ("OCR_DRAWING_S", _positive_int),
     "max_pages": ("OCR_MAX_PAGES", _positive_int),
     "fetch_s": ("OCR_FETCH_S", _seconds),
     "fetch_private": ("OCR_FETCH_PRIVATE", _yes_or_no),

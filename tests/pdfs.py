@@ -49,6 +49,22 @@ def two_pages(first: bytes, *objects: bytes) -> bytes:
     return pdf_of(CATALOG, tree(b"3 0 R 4 0 R", 2), first, page_of(5), stream(RED), *objects)
 
 
+FORM = b"/Type/XObject/Subtype/Form/BBox[0 0 72 36]/Resources<</XObject<</A %d 0 R>>>>"
+
+
+def endless() -> bytes:
+    """A PDF of two pages: forms eight deep that each draw the next one ten times, a hundred million; and a red one."""
+    forms = [stream(b"/A Do " * 10, FORM % (8 + depth)) for depth in range(8)]
+    last = stream(RED, b"/Type/XObject/Subtype/Form/BBox[0 0 72 36]")
+    return two_pages(page_of(6, b"/Resources<</XObject<</A 7 0 R>>>>"), stream(b"/A Do"), *forms, last)
+
+
+def bottomless() -> bytes:
+    """A PDF of two pages: 800 bytes of a form that contains itself twice, which takes all memory; and a red one."""
+    form = stream(b"/A Do /A Do", FORM % 7)
+    return two_pages(page_of(6, b"/Resources<</XObject<</A 7 0 R>>>>"), stream(b"/A Do"), form)
+
+
 ARIAL = b"/Type/FontDescriptor/FontName/%s/Flags 32/FontBBox[-100 -200 1000 900]/ItalicAngle 0/Ascent 891/Descent -216"
 
 

@@ -14,8 +14,8 @@ from pypdf import PdfWriter
 
 from ocr.documents import tiff
 from ocr.documents.document import open_document, select_pages
+from ocr.documents.drawing import Drawing
 from ocr.documents.page import DrawnPage
-from ocr.documents.pdf import Pdf
 from ocr.errors import InputError
 from ocr.settings import Settings
 from tests.pdfs import pdf
@@ -89,13 +89,13 @@ def test_selected_pages_alone_are_drawn(data: bytes) -> None:
 
 def test_pages_are_drawn_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
-    draw = Pdf.draw
+    draw = Drawing.draw
 
-    def noted(self: Pdf, number: int) -> DrawnPage:
+    def noted(self: Drawing, number: int) -> DrawnPage:
         drawn.append(number)
         return draw(self, number)
 
-    monkeypatch.setattr(Pdf, "draw", noted)
+    monkeypatch.setattr(Drawing, "draw", noted)
     with open_document(pdf(RED, GREEN, BLUE), "", SETTINGS) as document:
         assert drawn == []
         next(iter(document))
@@ -218,7 +218,7 @@ def test_frames_in_a_ring_come_once() -> None:
 def test_more_frames_than_any_document_has_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiff, "MAX_FRAMES", 2)
     with pytest.raises(InputError, match="more than 2 pages; split it"):
-        open_document(frames(), "1", SETTINGS)
+        tiff.Tiff(io.BytesIO(frames()), max_pixels=10**6)
 
 
 @pytest.mark.parametrize("data", [encoded(page())[:200], frames()[:100], b"", b"no image"])

@@ -9,6 +9,7 @@ import pytest
 from ocr.documents import fonts
 from ocr.documents.document import open_document
 from ocr.documents.page import DrawnPage
+from ocr.documents.processes import POOL
 from ocr.errors import InputError
 from ocr.faces.cli.doctor import examine
 from ocr.settings import Settings
@@ -27,7 +28,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder = tmp_path / ".fonts"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
+    POOL.close()  # processes look for fonts once
     yield folder
+    POOL.close()
 
 
 def drawn(data: bytes) -> DrawnPage | InputError:

@@ -17,8 +17,9 @@ import numpy as np
 import pillow_heif
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from ocr.documents import formats
 from ocr.documents.document import open_document
 from ocr.documents.formats import FORMATS, SUFFIXES, names
 from ocr.documents.page import DrawnPage
@@ -89,6 +90,41 @@ def test_each_format_of_the_table_is_read(name: str) -> None:
     assert levels.shape[2] == 3
     levels = np.asarray(Image.fromarray(levels).resize((60, 40)))  # a PDF's page may have a row more
     assert np.abs(levels / 255 - COLOR).mean() < 0.04  # the JPEG in a PDF, WebP and others lose some
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "PDF"])
+def test_an_image_that_mentions_a_pdf_is_the_image(name: str) -> None:
+    """Within the bytes in which readers look for the mark of a PDF."""
+    mark = b"%PDF-1.7\n%\n"
+    marked: dict[str, Callable[[], bytes]] = {
+        "JPEG": lambda: encoded(PICTURE, "JPEG", comment=mark),
+        "GIF": lambda: encoded(PICTURE.quantize(4), "GIF", comment=mark),
+        "PPM": lambda: SAMPLES["PPM"]().replace(b"P6\n", b"P6\n#" + mark.replace(b"\n", b"") + b"\n"),
+        "PNG": lambda: encoded(PICTURE, "PNG", pnginfo=commented(mark)),
+        "BMP": lambda: SAMPLES["BMP"]()[:54] + mark + SAMPLES["BMP"]()[54 + len(mark) :],
+        "TIFF": lambda: tiff(np.asarray(PICTURE), photometric="rgb", description=mark.decode()),
+    }
+    data = marked[name]() if name in marked else SAMPLES[name]()
+    assert formats.PDF_MARK in data[: formats.PDF_WITHIN] or name not in marked
+    assert not formats.is_pdf(data[: formats.PDF_WITHIN // 2] + mark)
+    assert drawn(data).shape == (40, 60, 3)
+
+
+def commented(text: bytes) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", text.decode())
+    return info
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"HTTP/1.1 200 OK\r\n\r\n", b"\0" * 512, b"\xef\xbb\xbf", b"BM", b"P5", b"II of III\n", b"GIF\n"],
+    ids=repr,
+)
+def test_a_pdf_after_other_bytes_is_a_pdf(before: bytes) -> None:
+    assert formats.is_pdf(before + SAMPLES["PDF"]())
+    if not before.startswith(b"HTTP"):
+        assert drawn(before + SAMPLES["PDF"]()).shape[2] == 3
 
 
 def test_the_table_names_what_is_read_and_the_ends_of_names() -> None:
@@ -295,10 +331,11 @@ def test_what_is_not_read_is_refused_by_its_name(start: bytes, name: str) -> Non
 
 
 def test_the_libraries_for_rare_files_are_imported_when_one_comes() -> None:
+    rare = {"tifffile", "imagecodecs", "pillow_heif", "torch", "pypdfium2"}
     code = (
-        "import sys; from ocr.documents.document import open_document; from ocr.settings import Settings;"
-        f"open_document({encoded(PICTURE)!r}, '', Settings());"
-        "sys.exit(bool({'tifffile', 'imagecodecs', 'pillow_heif', 'torch'} & set(sys.modules)))"
+        "import io, sys; from ocr.documents.pages import open_pages;"
+        f"open_pages(io.BytesIO({encoded(PICTURE)!r}), dpi=200, max_pixels=10**6);"
+        f"sys.exit(bool({rare!r} & set(sys.modules)))"
     )
     assert run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent, check=False).returncode == 0
 

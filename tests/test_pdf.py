@@ -2,9 +2,7 @@
 
 import io
 import struct
-import subprocess
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -12,10 +10,9 @@ import pytest
 from PIL import Image
 from pypdf import PdfWriter
 
-from ocr.documents import pdf as module
 from ocr.documents.document import open_document
 from ocr.documents.page import DrawnPage
-from ocr.errors import InputError, SetupError
+from ocr.errors import InputError
 from ocr.settings import Settings
 from tests.pdfs import CATALOG, RED, page_of, pdf, pdf_of, stream, tree, two_pages
 
@@ -244,81 +241,3 @@ def test_an_xfa_form_with_fields_of_its_own_is_drawn_and_not_told() -> None:
     (page,) = pages(pdf_of(catalog, tree(b"3 0 R", 1), *objects))
     assert page.problems == ()
     assert _seen(page) == PAINTED
-
-
-FORM = b"/Type/XObject/Subtype/Form/BBox[0 0 72 36]/Resources<</XObject<</A %d 0 R>>>>"
-
-
-@pytest.fixture
-def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Limits that a hostile page meets within a second or two."""
-    monkeypatch.setattr(module, "MEMORY", 2**28)
-    return Settings(max_pixels=10**6)
-
-
-def test_a_form_that_contains_itself_does_not_stop_the_other_pages(short_of_memory: Settings) -> None:
-    """Drawn in this process, 800 bytes like these take all memory, and the system kills the whole server."""
-    endless = two_pages(
-        page_of(6, b"/Resources<</XObject<</A 7 0 R>>>>"), stream(b"/A Do"), stream(b"/A Do /A Do", FORM % 7)
-    )
-    first, second = seen(endless, settings=short_of_memory)
-    assert first == "Page 1 of the PDF cannot be drawn: it takes more than 60 s or 0.25 GiB, or breaks the PDF reader."
-    assert second == PAINTED
-
-
-def test_a_page_that_takes_for_ever_does_not_stop_the_other_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forms eight deep that each draw the next one ten times: a hundred million drawings."""
-    monkeypatch.setattr(module, "SECONDS", 1)
-    forms = [stream(b"/A Do " * 10, FORM % (8 + depth)) for depth in range(8)]
-    last = stream(RED, b"/Type/XObject/Subtype/Form/BBox[0 0 72 36]")
-    endless = two_pages(page_of(6, b"/Resources<</XObject<</A 7 0 R>>>>"), stream(b"/A Do"), *forms, last)
-    first, second = seen(endless)
-    assert first.startswith("Page 1 of the PDF cannot be drawn: it takes more than 1 s")
-    assert second == PAINTED
-
-
-@pytest.fixture
-def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """The processes that are started meanwhile."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    class Noted(subprocess.Popen):  # type: ignore[type-arg]
-        def __init__(self, *args: object, **options: object) -> None:
-            super().__init__(*args, **options)  # type: ignore[call-overload]
-            started.append(self)
-
-    monkeypatch.setattr(subprocess, "Popen", Noted)
-    yield started
-
-
-def test_the_process_ends_with_the_document(processes: list[subprocess.Popen[bytes]]) -> None:
-    data = two_pages(page_of(5))
-    assert seen(data) == [PAINTED, PAINTED]  # read to its end
-    with open_document(data, "", SETTINGS) as document:  # given up after a page
-        next(iter(document))
-    refused(pdf_of(CATALOG, tree(b"", 0)))  # refused
-    assert len(processes) == 3
-    assert all(process.returncode is not None for process in processes)
-
-
-def test_one_process_draws_all_the_pages(processes: list[subprocess.Popen[bytes]]) -> None:
-    assert seen(two_pages(page_of(5))) == [PAINTED, PAINTED]
-    assert len(processes) == 1
-
-
-def test_a_process_draws_no_more_than_its_pages(
-    processes: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PAGES", 2)
-    assert seen(pdf_of(CATALOG, tree(b"3 0 R " * 5, 5), page_of(4), stream(RED))) == [PAINTED] * 5
-    assert len(processes) == 3
-
-
-def test_a_process_that_cannot_run_is_the_operators_to_mend(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "_PROJECT", tmp_path)
-    monkeypatch.delenv("PYTHONPATH", raising=False)  # by which script/test finds the project from anywhere
-    with pytest.raises(SetupError, match="process that draws PDFs cannot run"):
-        open_document(two_pages(page_of(5)), "", SETTINGS)
-    assert "ocr" in capfd.readouterr().err

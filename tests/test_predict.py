@@ -12,8 +12,7 @@ import cog
 import pytest
 from PIL import Image
 
-from ocr.documents.document import PDF_DPI
-from ocr.documents.pdf import MAX_DPI, MIN_DPI
+from ocr.documents.document import MAX_DPI, MIN_DPI, PDF_DPI
 from ocr.errors import InputError, SetupError
 from ocr.faces.cog.inputs import LONGEST, decoded
 from ocr.faces.cog.schema import openapi

@@ -32,7 +32,7 @@ def decoding(what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters here raises
             yield
-    except (InputError, UnidentifiedImageError):
+    except (InputError, UnidentifiedImageError, MemoryError):
         raise
     except Exception as error:  # a decoder fed with damaged bytes may raise nearly anything
         reason = str(error) or type(error).__name__

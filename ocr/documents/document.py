@@ -1,6 +1,7 @@
-"""A file into numbered pages, one at a time. Knows no model; PDFs are drawn in `pdf.py`, images in `images.py`."""
+"""A file into numbered pages, one at a time. Knows no model and no format; `drawing.py` has the pages drawn."""
 
 import contextlib
+import logging
 import os
 import re
 import stat
@@ -8,31 +9,36 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
-from ocr.documents import pdf, tiff
-from ocr.documents.images import read_image
+from ocr.documents.drawing import Drawing
 from ocr.documents.page import DrawnPage, NumberedPage
-from ocr.errors import InputError
+from ocr.documents.processes import Stop, never
+from ocr.errors import InputError, SetupError
 from ocr.settings import Settings
 
+log = logging.getLogger(__name__)
+
+MIN_DPI, MAX_DPI = 72, 600
 PDF_DPI = 200  # what dots.ocr's makers measured as best, and above the 144 of DeepSeek-OCR's
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?")
 
 
 def open_document(
-    source: Path | bytes | IO[bytes], selection: str, settings: Settings, dpi: int = PDF_DPI
+    source: Path | bytes | IO[bytes], selection: str, settings: Settings, dpi: int = PDF_DPI, stop: Stop = never
 ) -> "Document":
     """The selected pages of a file, a PDF's drawn at `dpi`. An open file is closed with the document.
 
     Each page of a PDF and each full picture of a TIFF is a page; of any other image the first frame is the only one.
-    Raises InputError, before any page comes out, for a file, a selection or a dpi that cannot be read.
+    `stop` is called ten times a second while a page is waited for; what it raises ends the drawing and comes out here,
+    or where the page was asked for. Raises InputError, before any page comes out, for a file, a selection or a dpi
+    that cannot be read.
     """
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(_open_file(source, settings.max_file_mb))
-        if not pdf.MIN_DPI <= dpi <= pdf.MAX_DPI:
-            raise InputError(f"is {dpi}; it must be from {pdf.MIN_DPI} to {pdf.MAX_DPI}.", "dpi")
-        pages = opened.enter_context(contextlib.closing(_pages(file, dpi, settings.max_pixels)))
+        if not MIN_DPI <= dpi <= MAX_DPI:
+            raise InputError(f"is {dpi}; it must be from {MIN_DPI} to {MAX_DPI}.", "dpi")
+        pages = opened.enter_context(contextlib.closing(Drawing(file, dpi, settings, stop)))
         numbers = select_pages(selection, pages.count, settings.max_pages)
         return Document(numbers, pages.draw, opened.pop_all())
 
@@ -61,6 +67,15 @@ class Document:
             return self._draw(number)
         except InputError as error:
             return InputError(str(error))  # the one that was raised holds on to what was drawn until then
+        except SetupError:
+            raise
+        except Exception as error:  # whatever is wrong with this page, the others are read
+            log.warning("Page %d cannot be drawn.", number, exc_info=error)
+            reason = f": {error}" if str(error) else "."
+            return InputError(f"Page {number} cannot be drawn: {type(error).__name__}{reason}")
+        finally:
+            if not self._left:
+                self.close()  # others may have what draws while this page is read
 
     def close(self) -> None:
         """Close the file; no more pages come."""
@@ -78,7 +93,7 @@ def _open_file(source: Path | bytes | IO[bytes], max_file_mb: int) -> IO[bytes]:
     """The source as an open file. Raises InputError for one that is not there or is too large, before it is read."""
     if isinstance(source, bytes):
         _check_file_size(len(source), max_file_mb)
-        file = tempfile.TemporaryFile()  # noqa: SIM115  a real file, which the process that draws PDFs can be handed
+        file = tempfile.TemporaryFile()  # noqa: SIM115  a real file, which the process that draws can be handed
         file.write(source)
         return file
     if not isinstance(source, Path):
@@ -100,46 +115,6 @@ def _check_file_size(size: int, max_file_mb: int) -> None:
             f"The file has {size / 2**20:.1f} MiB; at most {max_file_mb} are read. "
             "Send a smaller one, or raise OCR_MAX_FILE_MB on the server."
         )
-
-
-class _Pages(Protocol):
-    """A file's pages, drawn one at a time in the way of its format."""
-
-    count: int
-
-    def draw(self, number: int) -> DrawnPage:
-        """A page, from 1. Raises InputError for one that cannot be read."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything but the file, which is its opener's to close."""
-        ...
-
-
-def _pages(file: IO[bytes], dpi: int, max_pixels: int) -> _Pages:
-    file.seek(0)
-    if pdf.MARK in file.read(pdf.MARK_WITHIN):
-        return pdf.Pdf(file, dpi=dpi, max_pixels=max_pixels)
-    file.seek(0)
-    if file.read(4) not in tiff.MARKS:
-        return _Single(read_image(file, max_pixels=max_pixels))
-    pages = tiff.Tiff(file, max_pixels=max_pixels)
-    return _Single(pages.draw(1)) if pages.count == 1 else pages
-
-
-class _Single:
-    """An image of one page, decoded as it is opened: where that fails there is no document."""
-
-    count = 1
-
-    def __init__(self, page: DrawnPage) -> None:
-        self._page = page
-
-    def draw(self, _number: int) -> DrawnPage:
-        return self._page
-
-    def close(self) -> None:
-        pass
 
 
 def select_pages(selection: str, count: int, most: int) -> list[int]:

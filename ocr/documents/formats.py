@@ -1,5 +1,6 @@
 """The formats of documents: which are read, within which limits, and the names of others. Knows no decoder."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -108,3 +109,17 @@ def true_name(start: bytes) -> str | None:
     if start[128:132] == b"DICM":
         return "DICOM"
     return next((name for offset, mark, name in OTHERS if start.startswith(mark, offset)), None)
+
+
+PDF_MARK, PDF_WITHIN = b"%PDF-", 1024  # bytes from the start, as readers of damaged files allow
+# How files of the other formats begin, each as its decoder wants it; in what follows, "%PDF-" may stand too.
+_IMAGE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|....ftyp|(II|MM)[\0*+]{2}|P[1-6f]\s"
+    rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    re.DOTALL,
+)
+
+
+def is_pdf(start: bytes) -> bool:
+    """Whether a file is a PDF, from its first PDF_WITHIN bytes: other things may stand before it, but no image."""
+    return PDF_MARK in start and not _IMAGE.match(start)

@@ -15,11 +15,12 @@ class DrawnPage:
 
     image: Image.Image  # upright, mode RGB
     problems: tuple[str, ...] = ()  # what of the page is missing in the image or may be wrong, one sentence each
+    found_blank: bool | None = None  # as whoever drew it found; None where nobody has looked
 
     @cached_property
     def is_blank(self) -> bool:
         """Whether there is nothing to read on it; see `blank.is_blank`."""
-        return blank.is_blank(self.image)
+        return blank.is_blank(self.image) if self.found_blank is None else self.found_blank
 
 
 # Its number from 1, and the page or why it cannot be read; an image alone is a page without problems.

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ocr.documents.document import PDF_DPI
-from ocr.documents.pdf import MAX_DPI, MIN_DPI
+from ocr.documents.document import MAX_DPI, MIN_DPI, PDF_DPI
 from ocr.errors import choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE

@@ -1,33 +1,19 @@
-"""Draws the pages of one PDF, as the process of its own that `pdf.py` starts and explains. Knows PDFium alone.
-
-    python -m ocr.documents.pdf_process DESCRIPTOR LENGTH MEMORY SECONDS
-
-The file is the first LENGTH bytes behind an open descriptor. Whoever started the process asks on its standard input,
-a line at a time, pages counted from 1; each answer, like the first one on the file itself, is a line of JSON on
-standard output, and a drawing's is followed by its pixels.
-
-    size PAGE        width and height in points, as the page is turned
-    draw PAGE DPI    its pixels, and the letters that could not be drawn
-    text PAGE        the fonts of its text
-"""
+"""One PDF as PDFium draws it: sizes, pixels, the fonts that take the place of those it lacks. Knows no limits."""
 
 import contextlib
 import ctypes
 import io
-import json
 import logging
-import math
 import mmap
 import os
 import re
-import resource
-import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pypdfium2 as pdfium
+from PIL import Image
 
 from ocr.documents import fonts
 from ocr.documents.pdf_fonts import (
@@ -41,75 +27,49 @@ from ocr.documents.pdf_fonts import (
 )
 
 POINTS_PER_INCH = 72  # a PDF's unit, unless a page has one of its own
-REFUSALS: Mapping[int, str] = {
-    pdfium.raw.FPDF_ERR_PASSWORD: "password",
-    pdfium.raw.FPDF_ERR_SECURITY: "security",
-    pdfium.raw.FPDF_ERR_SUCCESS: "empty",  # a document that was understood and has no page
-}
 ASCII = set(range(33, 127))  # stands among the letters of every script
 UNITS, OBJECTS = b"/UserUnit", b"/ObjStm"
 MOST_OBJECTS = 2**24  # bytes of a stream of objects
-Answer = tuple[dict[str, Any], bytes | memoryview]
 
 
-def main() -> None:
-    descriptor, length, memory, seconds = map(int, sys.argv[1:])
-    logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # its hints are for those who build it
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_AS, memory)
-    _allow(seconds)
-    try:
-        drawing = Drawing(descriptor, length)
-    except pdfium.PdfiumError as error:
-        _answer({"refusal": REFUSALS.get(error.err_code, "damaged"), "problem": str(error)})
-        return
-    _answer({"pages": len(drawing.document)})
-    for line in sys.stdin:
-        verb, number, *dpi = line.split()
-        _allow(seconds)
-        try:
-            _answer(*VERBS[verb](drawing, int(number) - 1, *map(float, dpi)))
-        except Exception as error:  # whatever is wrong with this page, the next one may be well
-            _answer({"problem": str(error) or type(error).__name__})
+class PdfDrawing:
+    """The document, and once more with other fonts where a page needs them: PDFium keeps a document's fonts.
 
-
-def _limit(what: int, most: int) -> None:
-    _, hard = resource.getrlimit(what)
-    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
-def _allow(seconds: int) -> None:
-    """Grant that many more seconds of processor time; the system ends the process after them."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + seconds)
-
-
-def _answer(values: dict[str, Any], pixels: bytes | memoryview = b"") -> None:
-    sys.stdout.buffer.write(json.dumps({**values, "bytes": len(pixels)}).encode() + b"\n")
-    sys.stdout.buffer.write(pixels)
-    sys.stdout.buffer.flush()
-
-
-class Drawing:
-    """The document, and once more with other fonts where a page needs them: PDFium keeps a document's fonts."""
+    One document is open at a time. PDFium begins anew after each, as what it keeps of fonts shows in the next one.
+    """
 
     def __init__(self, descriptor: int, length: int) -> None:
+        logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # its hints are for those who build it
         self._file = io.BufferedReader(_Start(os.dup(descriptor), length))
         self._stand_ins = StandIns()
-        self.document = self._open()
+        self._documents: list[pdfium.PdfDocument] = []  # that are open
         self._probe: pdfium.PdfDocument | None = None  # with a placeholder for every letter
         self._other: tuple[list[Path], pdfium.PdfDocument] | None = None  # with these fonts
+        pdfium.raw.FPDF_LoadDocument(b"", None)  # a file without pages leaves the error of one before: of this, no file
+        try:
+            self.document = self._open()
+        except BaseException:
+            self.close()
+            raise
         with mmap.mmap(descriptor, length, access=mmap.ACCESS_READ) as data:
             self._has_units = _mentions_units(data)
 
-    def size(self, index: int) -> Answer:
-        """Width and height of a page."""
+    def close(self) -> None:
+        """Let go of the document."""
+        for document in self._documents:
+            document.close()
+        self._file.close()
+        pdfium.raw.FPDF_DestroyLibrary()
+        pdfium.raw.FPDF_InitLibraryWithConfig(pdfium.raw.FPDF_LIBRARY_CONFIG(version=2))
+
+    def size(self, index: int) -> tuple[float, float]:
+        """Width and height of a page in points, as the page is turned."""
         width, height = self.document.get_page_size(index)  # nothing of the page is drawn for this
         unit = self._unit(index)
-        return {"size": [width * unit, height * unit]}, b""
+        return width * unit, height * unit
 
-    def draw(self, index: int, dpi: float) -> Answer:
-        """A page's pixels, rows without padding, blue, green and red a pixel.
+    def draw(self, index: int, dpi: float) -> tuple[Image.Image, dict[str, Any]]:
+        """A page in mode RGB, and what is known of it: is it a placeholder, which letters of which fonts are lost.
 
         A page whose letters PDFium's own faces lack is drawn once more with installed fonts that have them. Whether
         there are such letters is looked up where any font is not embedded, which is known when the page is drawn.
@@ -125,7 +85,8 @@ class Drawing:
         if letters:
             bitmap, more = self._draw_with_others(index, scale, letters)
             told |= more
-        return {"size": [bitmap.width, bitmap.height], **told}, memoryview(bitmap.buffer).cast("B")
+        size, pixels = (bitmap.width, bitmap.height), memoryview(bitmap.buffer).cast("B")
+        return Image.frombytes("RGB", size, pixels, "raw", "BGR"), told
 
     def _draw_with_others(
         self, index: int, scale: float, letters: dict[str, set[int]]
@@ -140,10 +101,10 @@ class Drawing:
             "unknown": [font for font, found in letters.items() if UNKNOWN in found],
         }
 
-    def text(self, index: int) -> Answer:
+    def fonts(self, index: int) -> list[str]:
         """The fonts of a page's text."""
         with self._probed(index) as page:
-            return {"fonts": fonts_of_text(page)}, b""
+            return fonts_of_text(page)
 
     def _letters(self, index: int) -> dict[str, set[int]]:
         """What `foreign_letters` finds on a page; nothing on one whose text cannot be looked at, but may be drawn."""
@@ -167,6 +128,7 @@ class Drawing:
 
     def _open(self) -> pdfium.PdfDocument:
         document = pdfium.PdfDocument(self._file)
+        self._documents.append(document)
         with contextlib.suppress(pdfium.PdfiumError):
             document.init_forms()  # what was filled into a form is drawn only then; no script is run for it
         return document
@@ -177,6 +139,7 @@ class Drawing:
             return self.document
         if self._other is None or self._other[0] != paths:
             if self._other:
+                self._documents.remove(self._other[1])
                 self._other[1].close()
             self._other = paths, self._open()
         return self._other[1]
@@ -254,10 +217,3 @@ def _is_placeholder(document: pdfium.PdfDocument, page: pdfium.PdfPage) -> bool:
     kind = document.get_formtype()
     is_lone = kind == pdfium.raw.FORMTYPE_XFA_FOREGROUND and len(document) == 1 and not _has_fields(page)
     return kind == pdfium.raw.FORMTYPE_XFA_FULL or is_lone
-
-
-VERBS: Mapping[str, Callable[..., Answer]] = {"size": Drawing.size, "draw": Drawing.draw, "text": Drawing.text}
-
-
-if __name__ == "__main__":
-    main()
