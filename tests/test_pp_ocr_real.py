@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from bench.pp_ocr.trees import teds
 from ocr.lines.reader import LineReader
 from ocr.models.catalog import MODELS
 from ocr.models.pp_ocr.card import PP_OCR
 from ocr.models.pp_ocr.engine import LinesEngine, load
-from ocr.models.tasks import FREE_OCR
+from ocr.models.tasks import FREE_OCR, MARKDOWN
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -19,7 +20,7 @@ from ocr.types import Decoding, Line, PageResult
 from ocr.weights.status import status
 
 PROJECT = Path(__file__).resolve().parent.parent
-PAGES = sorted(path for path in (PROJECT / "examples").iterdir() if path.suffix in {".png", ".jpg"})
+PAGES = [PROJECT / "examples" / name for name in ("invoice.png", "noisy.jpg", "prose.png", "table.png")]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,12 @@ def test_the_example_pages_are_read_without_an_error(engine: LinesEngine, path: 
         expected = expected.replace(mark, " ")
     found = result(engine, Image.open(path).convert("RGB"))
     assert signs(found.text) == signs(expected) and found.problems == ()
+
+
+def test_a_scan_with_a_table_and_small_print_comes_back_as_it_was_set(engine: LinesEngine) -> None:
+    scan = PROJECT / "examples" / "statement.jpg"
+    found = result(engine, Image.open(scan).convert("RGB"), MARKDOWN)
+    assert teds(found.markdown, scan.with_suffix(".md").read_text()) == 1 and found.problems == ()
 
 
 def test_a_page_of_small_print_is_read_in_all_its_lines(reader: LineReader, shared: Path) -> None:

@@ -349,7 +349,56 @@ for name in ("two columns", "invoice", "lists", "plain table"):
 SCANNED = {name for name in SHEETS if name.endswith(", scanned")}
 
 
+STATEMENT = Sheet(
+    top=(
+        Words("Statement of harbour dues", "title"),
+        Pairs(("Port of Westerhaven, Office of the Harbour Master", "Quay Street 2, 8031 Westerhaven")),
+        Words(
+            "For the motor vessel Margarethe II, berth 14, in the second quarter of 2026. Dues are reckoned by the "
+            "length over all and by the nights in port; the night of arrival counts, that of departure does not."
+        ),
+        Grid(
+            (
+                ("Date", "Description", "Nights", "Rate", "Amount"),
+                ("02.04.2026", "Berth, 9.40 m", "5", "18.80", "94.00"),
+                ("17.04.2026", "Berth, 9.40 m", "2", "18.80", "37.60"),
+                ("17.04.2026", "Fresh water, 300 litres", "", "0.02", "6.00"),
+                ("08.05.2026", "Berth, 9.40 m", "11", "17.20", "189.20"),
+                ("19.05.2026", "Shore power, 42 kWh", "", "0.38", "15.96"),
+                ("06.06.2026", "Crane, half an hour", "", "", "64.50"),
+                ("", "", "", "Total EUR", "407.26"),
+            ),
+            (2, 4, 1.2, 1.7, 1.7),
+            right=(2, 3, 4),
+            leading=1.35,
+        ),
+        Words("How to pay", "heading"),
+        Items(
+            (
+                "By transfer within 14 days, with the number of the berth as the reason for payment.",
+                "In cash at the office, on weekdays from 8:00 to 12:00.",
+            )
+        ),
+        Words(
+            "The rates are those of the tariff of 1 January 2026, as published in the journal of the province, "
+            "no. 214. A stay of more than ten nights is charged at the weekly rate. Objections are to be made in "
+            "writing within one month of receipt. Boats whose dues are unpaid for three months may be moved at "
+            "the owner's cost. Registered under number 7781; VAT is included at 19% where it applies.",
+            "note",
+        ),
+    ),
+    head=("Port of Westerhaven", "1 / 1"),
+    page=(1240, 980),
+    size=23,
+)
+
+
 def main() -> None:
+    if len(sys.argv) == 1:
+        examples = Path(__file__).resolve().parent.parent.parent / "examples"
+        scanned(draw(STATEMENT), degrees=0.6, grain=4).save(examples / "statement.jpg", quality=60)
+        (examples / "statement.md").write_text(markdown(STATEMENT), encoding="utf-8")
+        return
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheet in SHEETS.items():

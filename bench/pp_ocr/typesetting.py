@@ -204,12 +204,12 @@ def draw(sheet: Sheet) -> Image.Image:
     return image
 
 
-def scanned(image: Image.Image, degrees: float = 1.1, seed: int = 5) -> Image.Image:
+def scanned(image: Image.Image, degrees: float = 1.1, grain: float = 7.0) -> Image.Image:
     """The page as a scanner in an office has it: a little askew, blurred and grainy, and compressed."""
     image = image.rotate(degrees, resample=Image.Resampling.BICUBIC, fillcolor=PAPER)
     image = image.filter(ImageFilter.GaussianBlur(0.7))
-    grain = np.random.default_rng(seed).normal(0, 7, (image.height, image.width, 1))
-    levels = np.clip(np.asarray(image) * 0.94 + grain, 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(5).normal(0, grain, (image.height, image.width, 1))
+    levels = np.clip(np.asarray(image) * 0.94 + noise, 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(levels).save(file, "JPEG", quality=60)
     return Image.open(file).convert("RGB")
