@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ocr.faces.gateway import chat, dropins, file_routes, mistral, models, responses, state_routes
+from ocr.faces.gateway import chat, dropins, file_routes, mistral, models, page_routes, responses, state_routes
 from ocr.faces.gateway.documents import Documents, Fetch
 from ocr.faces.gateway.door import Door
 from ocr.faces.gateway.drawing import Drawing
@@ -29,6 +29,9 @@ from ocr.faces.gateway.settings import GatewaySettings
 from ocr.faces.gateway.turns import Turns
 
 ROUTES = (
+    Route("/", page_routes.index),
+    Route("/page/choices.json", page_routes.choices),
+    Route("/page/{name}", page_routes.part),
     Route("/health", state_routes.health),
     Route("/metrics", state_routes.metrics),
     Route("/v1/models", models.every),
@@ -44,6 +47,7 @@ ROUTES = (
     Route("/v1/files/{id}", file_routes.delete, methods=["DELETE"]),
     Route("/v1/files/{id}/url", file_routes.signed_url),
     Route("/v1/files/{id}/content", file_routes.content),
+    Route("/v1/files/{id}/pages/{number:int}", file_routes.page),
 )
 
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 import anyio.to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from ocr.errors import choices
 from ocr.faces.gateway.documents import too_large
@@ -56,6 +56,12 @@ async def content(request: Request) -> FileResponse:
         file = _own(request)
     headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name)}"}  # never shown as a page
     return FileResponse(file.path, media_type="application/octet-stream", headers=headers)
+
+
+async def page(request: Request) -> Response:
+    """A page of a file as a picture, over whose pixels the boxes of its elements run."""
+    picture = await Service.of(request).drawing.page(_own(request).path, request.path_params["number"])
+    return Response(picture, media_type="image/jpeg")
 
 
 async def signed_url(request: Request) -> JSONResponse:
