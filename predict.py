@@ -106,6 +106,15 @@ class Predictor(BasePredictor):
             description="Whether a page more than ten times as long as wide, or so large that the model could not read its print, is read in parts between its lines and put together. Only tasks that read print do so; each part may get max_new_tokens.",  # noqa: E501
             default=True,
         ),
+        orient: str = Input(
+            description="Whether pages are turned upright before they are read. auto turns a page that lies on its side or on its head, if that is certain and it has print; off never; 90, 180 and 270 turn each page by so many degrees clockwise. Boxes are those of the page after the turn.",  # noqa: E501
+            choices=["auto", "off", "90", "180", "270"],
+            default="auto",
+        ),
+        check: bool = Input(
+            description="Whether each page is read a second time, by the networks of pp-ocr, and the two readings are compared: print that the answer lacks, text that is nowhere on the page, numbers and words that differ. In the json and events formats, and counted in the metrics.",  # noqa: E501
+            default=False,
+        ),
     ) -> ConcatenateIterator[str]:
         """Read a document and stream its text."""
         with told_in_short():
@@ -129,6 +138,8 @@ class Predictor(BasePredictor):
                 resolution=resolution_size,
                 prompt=prompt,
                 cut_long_pages=cut_long_pages,
+                orient=orient,
+                check=check,
             )
             decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
             with open_document(document_of(image, self.reader.settings), pages, self.reader.settings, dpi) as document:

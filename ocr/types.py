@@ -266,6 +266,8 @@ class PageResult:
     problems: tuple[str, ...] = ()  # of the image, then of the answer: what is missing or not understood
     retries: int = 0  # how often the page was read again after text had come: it repeated itself, or its batch failed
     error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
+    turned: int = 0  # degrees clockwise by which the page was turned before it was read; sizes and boxes are after it
+    check: Check | None = None  # the second opinion on it; None where none was asked for or nothing was read
     # The page itself, None where there was none to read. It is large: whoever keeps results keeps them without_image.
     image: Image.Image | None = field(default=None, compare=False, repr=False)
 

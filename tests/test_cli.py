@@ -17,7 +17,7 @@ from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.output.drawing import annotate
 from ocr.reading.reader import Reader
-from ocr.types import Element
+from ocr.types import Check, Element
 from tests.commands import Answers, Run, files, write
 from tests.pictures import page
 from tests.strips import lines
@@ -113,9 +113,9 @@ def test_pixels_are_held_no_longer_than_their_page_is_read(
         drawn.append(weakref.ref(page.image))
         return page
 
-    def annotated(image: Image.Image, elements: Sequence[Element]) -> Image.Image:
+    def annotated(image: Image.Image, elements: Sequence[Element], check: Check | None) -> Image.Image:
         held.append(sum(reference() is not None for reference in drawn))
-        return annotate(image, elements)
+        return annotate(image, elements, check)
 
     monkeypatch.setattr(Document, "_page", noted)
     monkeypatch.setattr("ocr.output.formats.annotate", annotated)

@@ -13,11 +13,25 @@ from referencing import Registry, Resource
 
 from ocr.answers.dialects import PARSERS
 from ocr.answers.elements import ELEMENT_TYPES
-from ocr.output.writers import WRITERS
+from ocr.output.writers import WRITERS, page_json
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import Settings
-from ocr.types import Decoding, Element, FinishReason, Markdown, PageEvent, PageResult, PageStart, Prompt, Retry
+from ocr.types import (
+    Check,
+    Conflict,
+    Decoding,
+    Element,
+    FinishReason,
+    Markdown,
+    Omitted,
+    PageEvent,
+    PageResult,
+    PageStart,
+    Prompt,
+    Retry,
+    Unsupported,
+)
 from tests.checkpoints_dots import GOLDEN
 from tests.pictures import page
 from tests.scripted import scripted
@@ -123,6 +137,17 @@ RESULT = PageResult(
 NOTHING = replace(
     RESULT, text="", markdown="", elements=(), problems=(), prompt_tokens=0, completion_tokens=0, seconds=0
 )
+CHECKED = replace(
+    RESULT,
+    turned=270,
+    check=Check(
+        12,
+        (Omitted("A line.", (1, 2, 3.04, 4)),),
+        (Unsupported("Invented.", 0, (1.04, 2, 3, 4.96)), Unsupported("Of none.")),
+        (Conflict("1904", "1906", (1, 2, 3, 4), 1), Conflict("", "not", (1, 2, 3, 4))),
+    ),
+)
+UNCHECKED = replace(RESULT, check=Check(0, failure="Most of the print could not be read."))
 BLANK = replace(NOTHING, finish_reason=FinishReason.BLANK)
 ERROR = replace(NOTHING, finish_reason=FinishReason.ERROR, error="It is damaged.", width=0, height=0)
 
@@ -135,6 +160,19 @@ def test_the_schema_is_one() -> None:
 def test_the_schema_knows_what_the_code_knows() -> None:
     assert SCHEMA["$defs"]["element"]["properties"]["type"]["enum"] == list(ELEMENT_TYPES)
     assert SCHEMA["$defs"]["finish_reason"]["enum"] == [reason.value for reason in FinishReason]
+
+
+@pytest.mark.parametrize("result", [CHECKED, UNCHECKED])
+def test_a_check_and_a_turn_fit(result: PageResult) -> None:
+    assert written(told(result))["pages"][0] == page_json(result)
+
+
+@pytest.mark.parametrize("wrong", [{"element": 0}, {"bbox": None}, {"line": None}, {"score": 1}])
+def test_a_conflict_that_is_none_does_not_fit(wrong: dict[str, Any]) -> None:
+    document = written(told(CHECKED))
+    document["pages"][0]["check"]["conflicts"][0].update(wrong)
+    with pytest.raises(ValidationError):
+        SCHEMA_FITS.validate(document)
 
 
 def test_every_field_is_described_required_and_there_are_no_others() -> None:

@@ -1,6 +1,7 @@
 """Annotated pages and crops, by their pixels: what has the colour, what is untouched, what is cut out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
 from ocr.answers.elements import ELEMENT_TYPES
-from ocr.output.drawing import COLOURS, LETTERS, annotate, font_size, frame, line_width, picture_crops, pixel_box
+from ocr.output.drawing import (
+    COLOURS,
+    DISAGREEMENTS,
+    LETTERS,
+    annotate,
+    font_size,
+    frame,
+    line_width,
+    picture_crops,
+    pixel_box,
+)
 from ocr.output.markdown import MarkdownPage
-from ocr.types import Box, Element, FinishReason, Opened, PageResult, Text
+from ocr.types import Box, Check, Conflict, Element, FinishReason, Omitted, Opened, PageResult, Text, Unsupported
 from tests.pictures import golden_picture
 
 SIZES = [(300, 400), (1700, 2250), (5000, 6600), (3100, 300), (20, 20), (1, 1)]
@@ -96,6 +107,23 @@ def test_the_page_is_left_as_it_was_and_outside_of_frames_and_labels_so_is_the_c
     touched = np.asarray(page) != np.asarray(copy)
     touched[top - font_size(page.size) * 5 // 4 : bottom, left:right] = False  # the frame, and its label on top of it
     assert not touched.any()
+
+
+def test_what_a_check_found_has_dashed_frames_each_place_one() -> None:
+    box = (100.0, 100.0, 300.0, 200.0)
+    found = Check(9, (Omitted("a", box),), (Unsupported("b", 0, box), Unsupported("c")), (Conflict("1", "2", box),) * 2)
+    for name, only in (
+        ("omitted", replace(found, unsupported=(), conflicts=())),
+        ("unsupported", replace(found, omitted=(), conflicts=())),
+        ("conflict", replace(found, omitted=(), unsupported=())),
+    ):
+        drawn = np.asarray(annotate(Image.new("RGB", (400, 400)), (), only))
+        line = line_width((400, 400))
+        row = has(drawn, DISAGREEMENTS[name])[200 + line, 100:300]
+        assert 80 < row.sum() < 120, name  # every other DASH
+        assert has(drawn, DISAGREEMENTS[name])[:98].sum() > 50, name  # the label above it
+    levels = np.asarray(annotate(Image.new("RGB", (400, 400)), (), Check(9)))
+    assert not levels.any()
 
 
 def written(*elements: Element) -> NDArray[np.bool_]:

@@ -139,6 +139,7 @@ def test_the_json_document_tells_everything_of_each_page() -> None:
         "page": 2,
         "width": 100,
         "height": 50,
+        "turned": 0,
         "model": "deepseek-ocr",
         "finish_reason": "length",
         "markdown": "Größe",
@@ -150,6 +151,7 @@ def test_the_json_document_tells_everything_of_each_page() -> None:
         "problems": ["One."],
         "usage": {"prompt_tokens": 80, "completion_tokens": 10, "image_tokens": 73},
         "retries": 0,
+        "check": None,
         "error": None,
         "seconds": 2.0,
     }

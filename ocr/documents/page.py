@@ -16,6 +16,7 @@ class DrawnPage:
     image: Image.Image  # upright, mode RGB
     problems: tuple[str, ...] = ()  # what of the page is missing in the image or may be wrong, one sentence each
     found_blank: bool | None = None  # as whoever drew it found; None where nobody has looked
+    turned: int = 0  # degrees clockwise by which it was turned from how its file has it: 0, 90, 180 or 270
 
     @cached_property
     def is_blank(self) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from ocr.types import Check
+
 LONGEST = 200  # characters of a problem, which may quote the model
 
 
@@ -10,6 +12,20 @@ def in_short(problems: Sequence[str]) -> str:
     first = printable(" ".join(problems[0].split()))
     first = first if len(first) <= LONGEST else f"{first[:LONGEST]}…"
     return first if len(problems) == 1 else f"{count(len(problems), 'problem')}; the first: {first}"
+
+
+def in_counts(check: Check) -> str:
+    """What a second reading says of a page: `2 omitted, 1 unsupported, 3 conflicts`."""
+    if check.failure:
+        return "cannot be checked"
+    if not check.disagreements:
+        return "no disagreement"
+    parts = (
+        f"{len(check.omitted)} omitted" if check.omitted else "",
+        f"{len(check.unsupported)} unsupported" if check.unsupported else "",
+        count(len(check.conflicts), "conflict") if check.conflicts else "",
+    )
+    return ", ".join(filter(None, parts))
 
 
 def printable(text: str) -> str:

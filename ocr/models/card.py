@@ -22,5 +22,6 @@ class Card:
     replacements: Mapping[str, str] = field(default_factory=dict)  # made in its markdown, as its makers do
     runtime: str = "torch"  # the library that computes
     dtype: str = "auto"  # of the settings' dtypes, the one that its weights read rightly in; auto: any that is fast
+    checks_cheaply: bool = True  # whether a second reading of a page takes little beside the model's own
     licence: str = ""  # of the weights
     languages: str = ""  # as its makers say

@@ -35,6 +35,7 @@ TASKS = (
 # Tasks that read print: of a page in parts their answer is that of the parts, one after the other. The others are about
 # a picture as a whole.
 TASKS_THAT_READ = (MARKDOWN, FREE_OCR, OCR_WITH_BOXES, DETECT_LAYOUT, PARSE_WEB_PAGE, SPOT_TEXT)
+TASKS_THAT_TRANSCRIBE = tuple(task for task in TASKS_THAT_READ if task != DETECT_LAYOUT)  # their answer is that print
 
 GUNDAM, TINY, SMALL, BASE, LARGE = PRESETS = ("Gundam (Recommended)", "Tiny", "Small", "Base", "Large")
 DEFAULT_PRESET = GUNDAM

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from ocr.output.markdown import picture_name
-from ocr.types import Box, Element, PageResult
+from ocr.types import Box, Check, Element, PageResult
 
 # Each type's colour: dark enough for white letters on it and a line on paper, light enough for a line on a dark page.
 COLOURS: Mapping[str, str] = {
@@ -29,12 +29,17 @@ LETTERS = "white"
 PixelBox = tuple[int, int, int, int]  # left, top, right, bottom in whole px, right and bottom excluded
 
 
-def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
+DISAGREEMENTS: Mapping[str, str] = {"omitted": "#d1003f", "unsupported": "#7a00cc", "conflict": "#b35900"}
+DASH = 4  # widths of a line, that a dash of it is long, and the gap after it
+
+
+def annotate(page: Image.Image, elements: Sequence[Element], check: Check | None = None) -> Image.Image:
     """A copy of the page in RGB with a frame around each element, in the colour of its type, and a label: `3 table`.
 
     The number is the element's place in the order, from 1; an element without a box is counted and not drawn. Lines
     and letters grow with the page. A line runs outside of its element's box, but for the edge of the page; labels stay
-    inside the page, and off each other where there is room.
+    inside the page, and off each other where there is room. What a check found has dashed frames: lines the answer
+    lacks, lines it reads differently, and elements that hold text which is nowhere on the page.
     """
     copy = page.convert("RGB")
     canvas = ImageDraw.Draw(copy)
@@ -47,6 +52,10 @@ def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
     ]
     for _, colour, (left, top, right, bottom) in framed:
         canvas.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=line)
+    for name, place in _disagreements(check):
+        dashed = frame(place, 2 * line, page.size)
+        _dashed_frame(canvas, dashed, DISAGREEMENTS[name], line)
+        framed.append((name, DISAGREEMENTS[name], dashed))
     labels: list[PixelBox] = []
     for text, colour, box in framed:
         size = math.ceil(canvas.textlength(text)) + letters // 2, letters * 5 // 4
@@ -55,6 +64,28 @@ def annotate(page: Image.Image, elements: Sequence[Element]) -> Image.Image:
         canvas.text(((left + right) / 2, (top + bottom) / 2), text, fill=LETTERS, anchor="mm")
         labels.append(place)
     return copy
+
+
+def _disagreements(check: Check | None) -> Iterator[tuple[str, Box]]:
+    """What is framed of a check, each place once for all that is said of it."""
+    if check is None:
+        return
+    places = [("omitted", each.bbox) for each in check.omitted]
+    places += [("conflict", each.bbox) for each in check.conflicts]
+    places += [("unsupported", each.bbox) for each in check.unsupported if each.bbox]
+    yield from dict.fromkeys(places)
+
+
+def _dashed_frame(canvas: ImageDraw.ImageDraw, box: PixelBox, colour: str, line: int) -> None:
+    """A frame whose lines run inside of the box's edges, in dashes."""
+    left, top, right, bottom = box
+    dash = DASH * line
+    for x in range(left, right, 2 * dash):
+        for y in (top, bottom - line):
+            canvas.rectangle((x, y, min(x + dash, right) - 1, y + line - 1), fill=colour)
+    for y in range(top, bottom, 2 * dash):
+        for x in (left, right - line):
+            canvas.rectangle((x, y, x + line - 1, min(y + dash, bottom) - 1), fill=colour)
 
 
 def picture_crops(page: Image.Image, result: PageResult) -> Iterator[tuple[str, Image.Image]]:

@@ -81,7 +81,7 @@ def _png(image: Image.Image) -> bytes:
 
 def _annotated(image: Image.Image | None, page: PageResult) -> Iterator[File]:
     if image is not None and not page.error:
-        yield f"page-{page.page}.png", _png(annotate(image, page.elements))
+        yield f"page-{page.page}.png", _png(annotate(image, page.elements, page.check))
 
 
 def _figures(image: Image.Image | None, page: PageResult) -> Iterator[File]:

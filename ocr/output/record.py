@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from ocr.errors import InputError
 from ocr.output.formats import encoded
-from ocr.types import Element, FinishReason, PageResult
+from ocr.types import Check, Conflict, Element, FinishReason, Omitted, PageResult, Unsupported
 
 LONGEST = 1 << 26  # bytes of a line; a page's is its text a few times over
 LARGEST = 1 << 30  # bytes of a file of lines
@@ -69,6 +69,7 @@ def restored_page(line: bytes) -> tuple[PageResult, tuple[Made, ...]] | None:
             "elements": tuple(elements),
             "finish_reason": FinishReason(found["finish_reason"]),
             "problems": tuple(found["problems"]),
+            "check": _check(found["check"]) if found.get("check") else None,
         }
         result = PageResult(**found)
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -91,6 +92,24 @@ def _refused(constant: str) -> float:
 def _made(listed: Any) -> tuple[Made, ...]:
     made = tuple((name, size) for name, size in listed)
     if not (_are(str, *(name for name, _ in made)) and _are(int, *(size for _, size in made))):
+        raise TypeError
+    return made
+
+
+def _check(found: Mapping[str, Any]) -> Check:
+    """What a line holds of a check. Raises TypeError, ValueError or KeyError where it is not as ours are."""
+    kinds = {"omitted": Omitted, "unsupported": Unsupported, "conflicts": Conflict}
+    lists = {name: tuple(_disagreement(kind, each) for each in found[name]) for name, kind in kinds.items()}
+    check = Check(**{**found, **lists})
+    if not _are(int, check.lines) or not _are(str, check.failure):
+        raise TypeError
+    return check
+
+
+def _disagreement(kind: type[Any], found: Mapping[str, Any]) -> Any:
+    made = kind(**{**found, "bbox": _box(found["bbox"]) if found["bbox"] or kind is not Unsupported else None})
+    texts = [value for name, value in found.items() if name not in ("bbox", "element")]
+    if not _are(str, *texts) or not (found.get("element") is None or _are(int, found["element"])):
         raise TypeError
     return made
 

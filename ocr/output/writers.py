@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ocr.output.untrusted import COMMENT_MARK, PAGE_MARK, Disarmed, as_json, as_markdown
-from ocr.types import Element, FinishReason, Markdown, PageEvent, PageResult, PageStart, Raw, Retry, worst
+from ocr.types import Box, Check, Element, FinishReason, Markdown, PageEvent, PageResult, PageStart, Raw, Retry, worst
 
 _COMMENT_END = re.compile("-(?=-)")  # two hyphens in a row may end a comment
 
@@ -91,7 +91,7 @@ def _failure(page: PageResult) -> str:
 
 def _counts(page: PageResult) -> PageResult:
     """What a document's totals need of a page, so that nothing large is kept."""
-    return replace(page.without_image(), text="", markdown="", elements=(), problems=())
+    return replace(page.without_image(), text="", markdown="", elements=(), problems=(), check=None)
 
 
 class JsonWriter:
@@ -167,6 +167,7 @@ def page_json(result: PageResult) -> dict[str, Any]:
         "page": result.page,
         "width": result.width,
         "height": result.height,
+        "turned": result.turned,
         "model": result.model,
         "finish_reason": result.finish_reason.value,
         "markdown": result.markdown,
@@ -175,14 +176,45 @@ def page_json(result: PageResult) -> dict[str, Any]:
         "problems": list(result.problems),
         "usage": _usage([result]),
         "retries": result.retries,
+        "check": _check_json(result.check),
         "error": result.error or None,
         "seconds": round(result.seconds, 3),
     }
 
 
+def _check_json(check: Check | None) -> dict[str, Any] | None:
+    if check is None:
+        return None
+    return {
+        "failure": check.failure or None,
+        "lines": check.lines,
+        "omitted": [{"text": each.text, "bbox": _rounded(each.bbox)} for each in check.omitted],
+        "unsupported": [
+            {"text": each.text, "element": _number(each.element), "bbox": _rounded(each.bbox)}
+            for each in check.unsupported
+        ],
+        "conflicts": [
+            {
+                "line": each.line,
+                "answer": each.answer,
+                "element": _number(each.element),
+                "bbox": _rounded(each.bbox),
+            }
+            for each in check.conflicts
+        ],
+    }
+
+
+def _number(index: int | None) -> int | None:
+    return None if index is None else index + 1
+
+
+def _rounded(box: Box | None) -> list[float] | None:
+    return [round(side, 1) for side in box] if box else None
+
+
 def _element_json(element: Element) -> dict[str, Any]:
-    bbox = [round(side, 1) for side in element.bbox] if element.bbox else None
-    return {"type": element.type, "label": element.label, "bbox": bbox, "text": element.text}
+    return {"type": element.type, "label": element.label, "bbox": _rounded(element.bbox), "text": element.text}
 
 
 def _usage(pages: Sequence[PageResult]) -> dict[str, int]:
@@ -209,8 +241,21 @@ def metrics(pages: Sequence[PageResult]) -> dict[str, Any]:
         "failed_pages": sum(page.finish_reason is FinishReason.ERROR for page in pages),
         "problems": sum(len(page.problems) for page in pages),
         "retries": sum(page.retries for page in pages),
+        **_disagreements([page.check for page in pages if page.check and not page.check.failure]),
         **_usage(pages),
         "finish_reason": summary(pages)["finish_reason"],
         "time_to_first_token": round(first, 3),
         "tokens_per_second": round(tokens / seconds, 2) if seconds else 0.0,
+    }
+
+
+def _disagreements(checks: Sequence[Check]) -> dict[str, int]:
+    """How many places there are where the pages that were checked disagree with their answers; none of no page."""
+    if not checks:
+        return {}
+    return {
+        "checked_pages": len(checks),
+        "omitted": sum(len(each.omitted) for each in checks),
+        "unsupported": sum(len(each.unsupported) for each in checks),
+        "conflicts": sum(len(each.conflicts) for each in checks),
     }

@@ -6,18 +6,24 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import count
+from pathlib import Path
 
 from PIL import Image
 
 from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
+from ocr.lines.networks import CHECKPOINT
+from ocr.lines.reader import LineReader
 from ocr.models.catalog import AUTO, MODELS
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.joining import readings
 from ocr.reading.request import Request
+from ocr.reading.second import SecondReading
+from ocr.reading.turning import AUTO as ORIENT_AUTO
+from ocr.reading.turning import turned_box
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, Failed, FinishReason, PageEvent, PageInput, PageResult, PageStart
 from ocr.weights.status import status
@@ -87,15 +93,47 @@ class Reader:
         Pages are taken up as the engine has room for them, at most `decoding.together` or OCR_BATCH, and decoded with
         those of other calls; they come to the same as one by one. A page that is too long or too large is read in
         parts, each of which takes the place of a page. A page that cannot be read ends with the reason `error`, and the
-        others go on. `link` says where the markdown links to for a page's n-th picture; `stop` is asked while there is
-        anything to wait for, as a page's own (`ocr.types.PageInput`) is. Closing the iterator stops the work within one
-        token. Raises InputError for a request that no page could be read with, SetupError for a model that cannot be
-        loaded, both before any page is taken.
+        others go on. Pages are turned upright, and checked, as the request says. `link` says where the markdown links
+        to for a page's n-th picture; `stop` is asked while there is anything to wait for, as a page's own
+        (`ocr.types.PageInput`) is. Closing the iterator stops the work within one token. Raises InputError for a
+        request that no page could be read with, SetupError for a model that cannot be loaded, or a check that cannot be
+        made, all before any page is taken.
         """
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
-        together = decoding.together or self.settings.batch
-        yield from read_pages(engine, request, pages, replace(decoding, together=together), link, stop)
+        lines = self._line_reader(needed=request.check) if request.check or request.orient == ORIENT_AUTO else None
+        decoding = replace(decoding, together=decoding.together or self.settings.batch)
+        with (
+            SecondReading(request, lines, self.settings.threads, stop) as second,
+            closing(read_pages(engine, request, second.upright(pages), decoding, link, stop)) as events,
+        ):
+            for event in events:
+                yield second.checked(event)
+
+    def checks_by_default(self, request: Request) -> bool:
+        """Whether a check can be made here at next to no cost, because the model takes far longer."""
+        is_cheap = request.can_be_checked and MODELS[request.model].checks_cheaply
+        return is_cheap and status(CHECKPOINT, self.settings.checkpoints).is_ready
+
+    def _line_reader(self, *, needed: bool) -> LineReader | None:
+        """The networks that read lines, on one thread; None where they cannot be had, or a SetupError if needed."""
+        found = status(CHECKPOINT, self.settings.checkpoints)
+        if not found.is_ready:
+            if needed:
+                raise SetupError(f"`check` reads each page a second time with {CHECKPOINT}. {found.message}")
+            return None
+        try:
+            return _loaded_lines(found.folder)
+        except SetupError as error:
+            if needed:
+                raise
+            log.warning("Pages are not turned upright: %s", error)
+            return None
+
+
+@cache
+def _loaded_lines(folder: Path) -> LineReader:
+    return LineReader.load(folder, threads=1)
 
 
 def read_pages(
@@ -141,11 +179,18 @@ def _readings(
             yield index, [_unasked(request, number, FinishReason.ERROR, error=str(page))]
             continue
         drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
+        asked = request
+        if drawn.turned and request.asks_for_region:
+            try:
+                asked = replace(request, reference=turned_box(request.reference, drawn))
+            except InputError as error:
+                yield index, [_unasked(request, number, FinishReason.ERROR, drawn.image, str(error))]
+                continue
         if not drawn.problems and drawn.is_blank:  # what looks empty may be what is missing in the image
             blank = _unasked(request, number, FinishReason.BLANK, drawn.image)
             yield index, [PageStart(number, *drawn.image.size), blank]
         else:
-            yield from ((index, reading) for reading in readings(engine, request, number, drawn, decoding, link))
+            yield from ((index, reading) for reading in readings(engine, asked, number, drawn, decoding, link))
 
 
 def _unasked(

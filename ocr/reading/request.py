@@ -4,8 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocr.errors import InputError, choices
+from ocr.lines.networks import CHECKPOINT
 from ocr.models.catalog import MODELS
-from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_THAT_READ, TASKS_WITH_REFERENCE
+from ocr.models.tasks import (
+    DEFAULT_PRESET,
+    MARKDOWN,
+    PRESETS,
+    READ_REGION,
+    TASKS,
+    TASKS_THAT_READ,
+    TASKS_THAT_TRANSCRIBE,
+    TASKS_WITH_REFERENCE,
+)
+from ocr.reading.turning import AUTO, ORIENTS
 from ocr.types import Prompt
 
 
@@ -19,12 +30,15 @@ class Request:
     resolution: str = DEFAULT_PRESET
     prompt: str = ""
     cut_long_pages: bool = True  # whether pages too long or too large to be read at once are read in parts
+    orient: str = AUTO  # which way pages are turned before they are read, one of ORIENTS
+    check: bool = False  # whether each page's answer is compared with a second reading of it
 
     def __post_init__(self) -> None:
         for name, value, table in (
             ("model", self.model, MODELS),
             ("task", self.task, TASKS),
             ("resolution", self.resolution, PRESETS),
+            ("orient", self.orient, ORIENTS),
         ):
             if value not in table:
                 raise InputError(f"is {value!r}; it must be one of: {choices(table)}.", name)
@@ -36,6 +50,12 @@ class Request:
         if not self.prompt.strip() and self.task not in model.tasks:
             raise InputError(f"{self.model} was not trained for {self.task!r}; its tasks are: {choices(model.tasks)}.")
         self._check_reference()
+        if self.check and not self.can_be_checked:
+            raise InputError(
+                f"would have no effect here: it compares the print of a whole page with a second reading by "
+                f"{CHECKPOINT}. It is for other models than that, and for {choices(map(repr, TASKS_THAT_TRANSCRIBE))}.",
+                "check",
+            )
 
     def _check_reference(self) -> None:
         wanted = TASKS_WITH_REFERENCE.get(self.task) if not self.prompt.strip() else None
@@ -57,6 +77,16 @@ class Request:
     def reads_print(self) -> bool:
         """Whether the print on a page is what is asked for, so that a page can be read in parts."""
         return not self.prompt.strip() and self.task in TASKS_THAT_READ
+
+    @property
+    def asks_for_region(self) -> bool:
+        """Whether the user's words are a box on the page."""
+        return not self.prompt.strip() and self.task == READ_REGION
+
+    @property
+    def can_be_checked(self) -> bool:
+        """Whether a second reading can be compared with the answer: it is the page's print, and another model's."""
+        return not self.prompt.strip() and self.task in TASKS_THAT_TRANSCRIBE and self.model != CHECKPOINT
 
     @property
     def preset(self) -> Any:

@@ -6,7 +6,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -125,7 +125,11 @@ def _job(options: Options, reader: Reader) -> Job:
         resolution=options.resolution,
         prompt=options.prompt,
         cut_long_pages=not options.whole_pages,
+        orient=options.orient,
+        check=bool(options.check),
     )
+    if options.check is None and reader.checks_by_default(request):
+        request = replace(request, check=True)
     list(page_ranges(options.pages))  # wrong ones are wrong for every document
     decoding = Decoding(
         max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s, together=options.batch
@@ -184,6 +188,17 @@ def _report(outcome: Outcome, progress: Progress) -> None:
     ):
         if lines:
             progress.say("\n  ".join([f"{len(lines)} {words}:", *lines]))
+    _report_checks(outcome, progress)
+
+
+def _report_checks(outcome: Outcome, progress: Progress) -> None:
+    """A table of the pages whose answers and second readings disagree; and which of the pages were not compared."""
+    if outcome.disagreeing:
+        lines = table(("OMITTED", "UNSUPPORTED", "CONFLICTS", "PAGE"), outcome.disagreeing)
+        many = f"{len(outcome.disagreeing)} of {count(outcome.checked, 'page')}"
+        progress.say("\n  ".join([f"{many} disagree with a second reading, which may be wrong too:", *lines]))
+    if outcome.unchecked:
+        progress.say("\n  ".join([f"{len(outcome.unchecked)} could not be checked:", *outcome.unchecked]))
 
 
 @cli.command()
@@ -219,8 +234,12 @@ def doctor() -> int:
     return exits.FAILED if wrong else exits.DONE
 
 
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table with its head, its columns as wide as what is in them."""
+    cells = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\n".join(table(head, rows)))

@@ -13,6 +13,8 @@ from ocr.errors import choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.formats import FORMATS
+from ocr.reading.turning import AUTO as AUTO_ORIENT
+from ocr.reading.turning import ORIENTS
 from ocr.settings import MAX_BATCH
 from ocr.types import MAX_NEW_TOKENS, Decoding
 
@@ -26,6 +28,8 @@ NAMES: Mapping[str, str] = {
     "pages": "--pages",
     "dpi": "--dpi",
     "max_new_tokens": "--max-new-tokens",
+    "orient": "--orient",
+    "check": "--check",
 }
 
 IN_FOLDER = ("md", "figures")  # what is written there by default: the text, and the pictures that it links to
@@ -51,6 +55,8 @@ class Options:
     dpi: int
     max_new_tokens: int
     whole_pages: bool
+    orient: str
+    check: bool | None
     batch: int | None
 
 
@@ -183,6 +189,22 @@ def _pages(heading: str) -> list[click.Parameter]:
             ["--whole-pages"],
             is_flag=True,
             help="read pages at once, too long or too large ones too, and not in parts that are put together",
+        ),
+        Grouped(
+            heading,
+            ["--orient"],
+            type=begun(tuple(ORIENTS)),
+            default=AUTO_ORIENT,
+            metavar="HOW",
+            help="turn pages upright before they are read: auto, where that is certain; off; or 90, 180 or 270 degrees "
+            f"clockwise (default: {AUTO_ORIENT})",
+        ),
+        Grouped(
+            heading,
+            ["--check/--no-check"],
+            default=None,
+            help="read each page a second time with pp-ocr and say where the two disagree (default: on where its "
+            "weights are there and that takes little beside the model)",
         ),
         limit("--batch", 1, MAX_BATCH, None, "pages decoded together"),
     ]

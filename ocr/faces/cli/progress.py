@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from ocr.faces.problems import count
+from ocr.faces.problems import count, in_counts
 from ocr.output.untrusted import as_shown
 from ocr.types import FinishReason, PageResult
 
@@ -118,8 +118,9 @@ def _how(result: PageResult) -> str:
     problems = f", {count(len(result.problems), 'problem')}" if result.problems else ""
     if result.finish_reason is FinishReason.BLANK:
         return f"blank{problems}"
+    checked = f"; {in_counts(result.check)}" if result.check else ""
     early = "" if result.finish_reason is FinishReason.STOP else f", ended early: {result.finish_reason}"
-    return f"{result.completion_tokens} tokens in {result.seconds:.1f} s{early}{problems}"
+    return f"{result.completion_tokens} tokens in {result.seconds:.1f} s{early}{problems}{checked}"
 
 
 class Bar(Progress):

@@ -14,14 +14,14 @@ from ocr.faces.cli.options import NAMES
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
 from ocr.faces.exits import explained
-from ocr.faces.problems import in_short
+from ocr.faces.problems import in_short, printable
 from ocr.output.folder import Files, Folder
 from ocr.output.markdown import Link, picture_name
 from ocr.output.untrusted import Disarmed, as_json, as_shown
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
-from ocr.types import Decoding, FinishReason, PageEvent, PageResult
+from ocr.types import Check, Decoding, FinishReason, PageEvent, PageResult
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,10 @@ class Outcome:
     failures: list[str] = field(default_factory=list)  # a line for each document and page that could not be read
     early: list[str] = field(default_factory=list)  # a line for each page whose text ended before the model was done
     problems: list[str] = field(default_factory=list)  # a line for each page of which something was not understood
+    checked: int = 0  # pages
+    # A row for each of them that disagrees: how much is omitted, unsupported and in conflict, and which page.
+    disagreeing: list[tuple[str, str, str, str]] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)  # a line for each page that could not be checked
 
 
 class Run:
@@ -185,6 +189,18 @@ class Run:
                 self.outcome.early.append(f"{source}, page {result.page}: {result.finish_reason}")
         if result.problems:
             self.outcome.problems.append(f"{source}, page {result.page}: {in_short(result.problems)}")
+
+        if result.check:
+            self._count_check(f"{source}, page {result.page}", result.check)
+
+    def _count_check(self, page: str, check: Check) -> None:
+        if check.failure:
+            self.outcome.unchecked.append(f"{page}: {printable(check.failure)}")
+            return
+        self.outcome.checked += 1
+        if check.disagreements:
+            omitted, unsupported, conflicts = map(len, (check.omitted, check.unsupported, check.conflicts))
+            self.outcome.disagreeing.append((str(omitted), str(unsupported), str(conflicts), page))
 
     def _failed(self, line: str) -> None:
         self.outcome.failures.append(line)

@@ -58,6 +58,7 @@ DEEPSEEK_OCR_TINY = replace(
     DEEPSEEK_OCR,
     tasks={task: _TASKS[task] for task in (MARKDOWN, FREE_OCR, LOCATE, OCR_WITH_BOXES)},
     own_prompt=None,
+    checks_cheaply=False,
     presets={GUNDAM: _PRESETS[SMALL], SMALL: _PRESETS[SMALL]},
     dtype="float32",  # in bfloat16 it misreads numbers that stand in columns
     languages="plain Latin letters, large print",

@@ -41,6 +41,7 @@ PP_OCR = Card(
     presets=_PRESETS,
     end_tokens=(),
     runtime="onnxruntime",
+    checks_cheaply=False,
     licence="Apache-2.0",
     languages="Latin, Chinese, Japanese; not Vietnamese",
 )

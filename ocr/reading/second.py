@@ -1,0 +1,99 @@
+"""What the networks for lines add to the reading of pages by any model: which way up they stand, before, and a second
+opinion on each, after it. The second reading goes on beside the first, on threads of its own."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from types import TracebackType
+
+from PIL import Image
+
+from ocr.checking.comparison import check
+from ocr.documents.page import DrawnPage, NumberedPage
+from ocr.errors import OCRError
+from ocr.lines.reader import LineReader
+from ocr.reading.request import Request
+from ocr.reading.turning import upright
+from ocr.types import Check, Element, Line, PageEvent, PageResult
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 0.1  # s between two questions whether to go on waiting
+MOST_WORKERS = 4  # pages read a second time at once; each takes up to a gigabyte and one core
+
+
+class SecondReading:
+    """Used as a `with` block around the reading of a document: its pages go in `upright`, its events come `checked`.
+
+    At its end what is still being read is given up, within a line.
+    """
+
+    def __init__(
+        self, request: Request, reader: LineReader | None, threads: int, stop: Callable[[], object] = lambda: None
+    ) -> None:
+        """Without a reader pages are turned only as the request says. Half of the threads are left to the model.
+
+        `stop` is asked while the lines of a page are waited for.
+        """
+        self._request, self._reader, self._stop = request, reader, stop
+        self._turned: dict[int, int] = {}  # by the number of the page, until its result
+        self._lines: dict[int, Future[Sequence[Line]]] = {}
+        self._pool = ThreadPoolExecutor(max(1, min(threads // 2, MOST_WORKERS)), "second-reading")
+        self._is_over = False
+
+    def __enter__(self) -> "SecondReading":
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._is_over = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def upright(self, pages: Iterable[NumberedPage]) -> Iterator[NumberedPage]:
+        """The pages as the model is to see them; the second reading of each begins as it is taken."""
+        for number, page in pages:
+            if isinstance(page, Image.Image):
+                page = DrawnPage(page)
+            if isinstance(page, DrawnPage):
+                page = upright(page, self._request.orient, self._reader)
+                self._turned[number] = page.turned
+                if self._request.check and self._reader is not None and not (page.is_blank and not page.problems):
+                    self._lines[number] = self._pool.submit(self._read, self._reader, page.image)
+            yield number, page
+
+    def _read(self, reader: LineReader, image: Image.Image) -> Sequence[Line]:
+        return list(reader.read(image, is_stopped=lambda: self._is_over))
+
+    def checked(self, event: PageEvent) -> PageEvent:
+        """The event; a page's result with the turn of the page, and with what its second reading says of it."""
+        if not isinstance(event, PageResult):
+            return event
+        lines = self._lines.pop(event.page, None)
+        check = self._check(event, lines) if lines and not event.error else None
+        return replace(event, turned=self._turned.pop(event.page, 0), check=check)
+
+    def _check(self, page: PageResult, lines: "Future[Sequence[Line]]") -> Check:
+        """The second opinion; where it fails, why, for that costs no page."""
+        try:
+            while not wait([lines], PATIENCE).done:
+                if self._stop():
+                    return Check(0, failure="It was cancelled before the page was read a second time.")
+            return _opinion(page, lines.result(), self._reader.dictionary if self._reader else None)
+        except OCRError as error:
+            return Check(0, failure=str(error))
+        except Exception as error:
+            log.exception("The second opinion on page %d failed; please report it.", page.page)
+            return Check(0, failure=f"The comparison failed: {type(error).__name__}: {error}")
+
+
+def _opinion(page: PageResult, lines: Sequence[Line], letters: frozenset[str] | None) -> Check:
+    if page.elements:
+        return check(lines, page.elements, letters)
+    found = check(lines, [Element("text", "", None, page.text)], letters)
+    return replace(
+        found,
+        unsupported=tuple(replace(each, element=None) for each in found.unsupported),
+        conflicts=tuple(replace(each, element=None) for each in found.conflicts),
+    )
