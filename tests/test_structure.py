@@ -281,6 +281,12 @@ def test_a_number_in_the_text_is_no_page_number() -> None:
     assert "page_number" not in {kind for kind, _ in said(body)}
 
 
+def test_the_first_row_of_a_table_at_the_top_is_no_head_of_the_page() -> None:
+    rows = [("Month", "2024"), *((f"Harbour {n}", f"{n}.5") for n in range(1, 9))]
+    lines = grid(rows, (100, 600), 60, leading=2.2)
+    assert [kind for kind, _ in said(lines)] == ["table"]
+
+
 def test_a_caption_beside_a_table_is_one() -> None:
     lines = [line("Table 2: rainfall on the mole", 100, 60), *grid(MONTHS, (100, 400, 600), 100)]
     assert [kind for kind, _ in said(lines)] == ["caption", "table"]

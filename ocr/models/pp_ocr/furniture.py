@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
 
 from ocr.models.pp_ocr.spans import Row, Span, rows
 from ocr.types import Box
 
 MARGIN = 0.12  # of the page's height, from either end
 APART = 0.4  # heights between a page number's row and the text
+FURTHER = 1.3  # times that it is as far from the text as the rows beside it from each other
 LEAST_ROWS = 6  # on a page that can be part of a document
 PAGE_NUMBER = re.compile(
     r"[-–—·\s]*(?:(?:page|seite|p\.|第)\s*)?\d{1,4}(?:\s*(?:/|of|von)\s*\d{1,4})?\s*页?頁?[-–—·\s]*", re.I
@@ -19,13 +22,13 @@ def furniture(spans: Sequence[Span], page: Box) -> dict[int, str]:
     found = rows(spans)
     if len(found) < LEAST_ROWS:
         return {}
-    top, bottom = found[0], found[-1]
+    gaps = [min(span.y1 for span in lower) - max(span.y2 for span in upper) for upper, lower in pairwise(found)]
     margin = MARGIN * (page[3] - page[1])
     kinds: dict[int, str] = {}
-    if top.middle < page[1] + margin:
-        kinds |= _kinds(top, "header", min(s.y1 for s in found[1]) - max(s.y2 for s in top))
-    if bottom.middle > page[3] - margin:
-        kinds |= _kinds(bottom, "footer", min(s.y1 for s in bottom) - max(s.y2 for s in found[-2]))
+    if found[0].middle < page[1] + margin and gaps[0] > FURTHER * median(gaps[1:LEAST_ROWS]):
+        kinds |= _kinds(found[0], "header", gaps[0])
+    if found[-1].middle > page[3] - margin and gaps[-1] > FURTHER * median(gaps[-LEAST_ROWS:-1]):
+        kinds |= _kinds(found[-1], "footer", gaps[-1])
     return kinds
 
 
