@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from PIL import Image
 from ocr.errors import InputError, SetupError
 from ocr.faces.cog.client import stream
 from ocr.faces.cog.main import main
-from ocr.faces.cog.server import LocalServer, free_port
+from ocr.faces.cog.server import RESTART_PAUSES_S, LocalServer, free_port
 from tests.hostile import MIB, Site, hostile_site
 from tests.pictures import data_url, encoded, page, png_header
 
@@ -322,3 +323,85 @@ def test_a_served_server_ends_with_its_command(checkpoints: Path, number: signal
         assert process.wait(timeout=30) == 128 + number
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/health-check")
+
+
+def children(process: int) -> list[int]:
+    """The processes that this one started and that still run."""
+    threads = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(pid) for thread in threads for pid in thread.read_text().split()]
+
+
+def test_a_served_server_whose_worker_dies_or_whose_slot_is_lost_is_started_again(checkpoints: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "ocr.faces.cog.main", "serve", "--port", str(port)]
+    env = {**os.environ, "OCR_CHECKPOINTS": str(checkpoints), "OCR_DEVICE": "cpu", "OCR_DTYPE": "float32"}
+    with (
+        subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        contextlib.ExitStack() as stack,
+    ):
+        assert process.stderr is not None
+        stack.callback(process.terminate)  # or a failure would wait for it
+        assert told(process.stderr, "Ready: POST")
+        (server,) = children(process.pid)
+        (worker,) = children(server)
+        os.kill(worker, signal.SIGKILL)
+        assert "its worker was killed, or crashed; it is started again." in told(process.stderr, "started again")
+        assert told(process.stderr, "Ready again")
+        (server,) = children(process.pid)
+        unusable = {"id": "\0", **inputs()}
+        assert client.post("/predictions", json=unusable).json()["error"].startswith("Failed to create output dir")
+        assert "takes no more predictions" in told(process.stderr, "started again")
+        assert told(process.stderr, "Ready again")
+        assert predict(client)["status"] == "succeeded"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{worker}").exists()
+    assert not Path(f"/proc/{server}").exists()
+
+
+def told(lines: Iterable[str], words: str) -> str:
+    """The next line with these words."""
+    return next(line for line in lines if words in line)
+
+
+class Broken(LocalServer):
+    """A server that is UNHEALTHY at every look, and its starts."""
+
+    def __init__(self) -> None:
+        super().__init__(log=io.StringIO())
+        self.starts = 0
+        self.process = SimpleNamespace(poll=lambda: None)  # type: ignore[assignment]
+
+    def health(self) -> dict[str, Any]:
+        return {"status": "UNHEALTHY"}
+
+    def start(self) -> None:
+        self.starts += 1
+
+    def wait_until_ready(self) -> None:
+        """It is as ready as it ever will be."""
+
+    def stop(self) -> None:
+        """There is no process."""
+
+
+def test_a_server_that_breaks_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+    monkeypatch.setattr("ocr.faces.cog.server.time.sleep", paused.append)
+    server = Broken()
+    with pytest.raises(SetupError, match=r"is UNHEALTHY: .*, for the 5th time in a row; it is not started again"):
+        server.keep_up()
+    assert server.starts == len(RESTART_PAUSES_S)
+    assert paused == list(RESTART_PAUSES_S)
+
+
+def test_a_server_that_was_up_for_long_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Broken()
+    hours = iter(range(0, 10**9, 3600))
+    monkeypatch.setattr("ocr.faces.cog.server.time.monotonic", lambda: next(hours))
+    monkeypatch.setattr("ocr.faces.cog.server.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(server, "health", lambda: {"status": "UNHEALTHY" if server.starts < 20 else "READY"})
+    server.process = SimpleNamespace(poll=lambda: None if server.starts < 20 else 0, returncode=0)  # type: ignore[assignment]
+    server.keep_up()
+    assert server.starts == 20
