@@ -4,12 +4,13 @@ Cog reads this file as text, so the choices are literals here; a test holds them
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
-from cog import BasePredictor, CancelationException, ConcatenateIterator, Input, Path, streaming
+from cog import BasePredictor, CancelationException, ConcatenateIterator, Input, Path, concurrent, streaming
 
 from ocr.documents.document import Document, open_document
 from ocr.errors import InputError, choices
+from ocr.faces.cog import slots
 from ocr.faces.cog.inputs import check_lengths, document_of
 from ocr.faces.cog.leftovers import remove_leftovers
 from ocr.faces.failures import log_to_stderr, told_in_short
@@ -33,6 +34,7 @@ class Predictor(BasePredictor):
         """Clean up after servers that were, fetch the weights that OCR_MODELS names, load the models."""
         log_to_stderr()
         remove_leftovers()
+        slots.hear_cancels()
         settings = read_settings()
         self.reader = Reader(settings)
         for model in settings.models:
@@ -41,7 +43,8 @@ class Predictor(BasePredictor):
             self.reader.engine(model)
 
     @streaming
-    def predict(
+    @concurrent(max=8)
+    async def predict(
         self,
         image: Path = Input(
             description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000, AVIF). An upload, a data: URL, or an http(s) URL of at most 8,000 characters."  # noqa: E501
@@ -117,39 +120,44 @@ class Predictor(BasePredictor):
         ),
     ) -> ConcatenateIterator[str]:
         """Read a document and stream its text."""
-        with told_in_short():
-            check_lengths(
-                {
-                    "task_type": task_type,
-                    "reference_text": reference_text,
-                    "resolution_size": resolution_size,
-                    "model": model,
-                    "output_format": output_format,
-                    "prompt": prompt,
-                    "pages": pages,
-                }
-            )
-            if output_format not in WRITERS:
-                raise InputError(f"is {output_format!r}; it must be one of: {choices(WRITERS)}.", "output_format")
-            request = Request(
-                model=self.reader.resolve(model),
-                task=task_type,
-                reference=reference_text,
-                resolution=resolution_size,
-                prompt=prompt,
-                cut_long_pages=cut_long_pages,
-                orient=orient,
-                check=check,
-            )
-            decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
-            with open_document(document_of(image, self.reader.settings), pages, self.reader.settings, dpi) as document:
-                yield from self._text(request, document, decoding, WRITERS[output_format]())
+
+        def text() -> Generator[str, None, None]:
+            with told_in_short():
+                check_lengths(
+                    {
+                        "task_type": task_type,
+                        "reference_text": reference_text,
+                        "resolution_size": resolution_size,
+                        "model": model,
+                        "output_format": output_format,
+                        "prompt": prompt,
+                        "pages": pages,
+                    }
+                )
+                if output_format not in WRITERS:
+                    raise InputError(f"is {output_format!r}; it must be one of: {choices(WRITERS)}.", "output_format")
+                request = Request(
+                    model=self.reader.resolve(model),
+                    task=task_type,
+                    reference=reference_text,
+                    resolution=resolution_size,
+                    prompt=prompt,
+                    cut_long_pages=cut_long_pages,
+                    orient=orient,
+                    check=check,
+                )
+                decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
+                settings = self.reader.settings
+                with open_document(document_of(image, settings, slots.check), pages, settings, dpi) as document:
+                    yield from self._text(request, document, decoding, WRITERS[output_format]())
+
+        return slots.streamed(text())
 
     def _text(self, request: Request, document: Document, decoding: Decoding, writer: Writer) -> Iterator[str]:
         """The text of a document as it comes; its metrics go to Cog at the end."""
         results: list[PageResult] = []
         try:
-            for event in self.reader.read(request, document, decoding):
+            for event in self.reader.read(request, document, decoding, stop=slots.check):
                 if isinstance(event, PageResult):
                     results.append(event.without_image())
                     log_page(event)

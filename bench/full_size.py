@@ -8,6 +8,7 @@ committed one is in bench/full_size.md.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import resource
@@ -96,7 +97,8 @@ def measure(model: str, image: Path, preset: str) -> dict[str, Any]:
     vision_s = _timed(predictor.reader.engine(model).network, "image_features")
     given = {"image": CogPath(image), "task_type": "Convert to Markdown", "resolution_size": preset, "model": model}
     texts = {"reference_text": "", "prompt": "", "pages": "", "output_format": "raw"}
-    for _ in predictor.predict(**given, **texts, dpi=200, cut_long_pages=False, max_new_tokens=NEW_TOKENS):
+    asked = predictor.predict(**given, **texts, dpi=200, cut_long_pages=False, max_new_tokens=NEW_TOKENS)
+    for _ in asyncio.run(asked):
         pass
     first, total = metrics["time_to_first_token"], metrics["completion_tokens"] / metrics["tokens_per_second"]
     return {

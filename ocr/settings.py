@@ -13,6 +13,7 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 ATTENTIONS = ("auto", "flash_attention_2", "sdpa", "eager")
 SWITCH = {"0": False, "1": True}
 MAX_BATCH = 64  # pages
+MAX_SLOTS = 64  # predictions
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
@@ -32,6 +33,7 @@ class Settings:
     fetch_s: float = 60.0  # seconds in all for a document that is fetched from a URL
     fetch_private: bool = False  # whether URLs may lead to this machine, its networks, and through proxies
     deadline_s: float | None = None  # seconds for one page, all attempts
+    slots: int = 8  # predictions that a server takes at a time
     batch: int | None = None  # pages that are decoded together; None: as many as memory has room for
     threads: int = field(default_factory=lambda: allowed_cores())  # of the processor, that a model computes with
 
@@ -119,6 +121,12 @@ def _yes_or_no(name: str, value: str) -> bool:
     return SWITCH[value]
 
 
+def _slots(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MAX_SLOTS:
+        raise SetupError(f"{name} is {value!r}; it must be a whole number from 1 to {MAX_SLOTS}.")
+    return int(value)
+
+
 VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "models": ("OCR_MODELS", _names),
     "checkpoints": ("OCR_CHECKPOINTS", _folder),
@@ -132,6 +140,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "fetch_s": ("OCR_FETCH_S", _seconds),
     "fetch_private": ("OCR_FETCH_PRIVATE", _yes_or_no),
     "deadline_s": ("OCR_DEADLINE_S", _seconds),
+    "slots": ("OCR_SLOTS", _slots),
     "batch": ("OCR_BATCH", _batch),
     "threads": ("OCR_THREADS", _positive_int),
 }

@@ -1,5 +1,6 @@
 """The embedded model reads the pages in examples/ rightly, whichever face it is asked through."""
 
+import asyncio
 import base64
 import json
 import time
@@ -59,7 +60,7 @@ def read(predictor: Predictor) -> Read:
     def run(image: Path, **inputs: Any) -> dict[str, Any]:
         predictor.record_metric = lambda name, value, mode="replace": None
         given = {**DEFAULTS, "output_format": "json", "image": data_url(image.read_bytes()), **inputs}
-        page: dict[str, Any] = json.loads("".join(predictor.predict(**given)))["pages"][0]
+        page: dict[str, Any] = json.loads("".join(asyncio.run(predictor.predict(**given))))["pages"][0]
         return page
 
     return run

@@ -1,11 +1,14 @@
 """Cog's face in this process: the offered choices, the outputs, and what bad input is told."""
 
 import ast
+import asyncio
 import inspect
 import json
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import cog
@@ -14,6 +17,7 @@ from PIL import Image
 
 from ocr.documents.document import MAX_DPI, MIN_DPI, PDF_DPI
 from ocr.errors import InputError, SetupError
+from ocr.faces.cog import slots
 from ocr.faces.cog.inputs import LONGEST, decoded
 from ocr.faces.cog.schema import openapi
 from ocr.models.catalog import AUTO, MODELS
@@ -53,7 +57,7 @@ def predict(predictor: Predictor) -> Callable[..., tuple[str, dict[str, Any]]]:
         metrics: dict[str, Any] = {}
         predictor.record_metric = lambda name, value, mode="replace": metrics.update({name: value})
         given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 8, "image": image, **inputs}
-        return "".join(predictor.predict(**given)), metrics
+        return "".join(asyncio.run(predictor.predict(**given))), metrics
 
     return run
 
@@ -155,7 +159,9 @@ def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.
 
     def read(**inputs: Any) -> dict[str, Any]:
         given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 4, "output_format": "json", **inputs}
-        (result,) = json.loads("".join(predictor.predict(image=data_url(encoded(page())), **given)))["pages"]
+        (result,) = json.loads("".join(asyncio.run(predictor.predict(image=data_url(encoded(page())), **given))))[
+            "pages"
+        ]
         return result
 
     assert read()["model"] == "dots.ocr"
@@ -274,10 +280,14 @@ def test_setup_fetches_what_is_named_and_nothing_else(monkeypatch: pytest.Monkey
 def test_cancelling_says_so_in_the_metrics(predictor: Predictor) -> None:
     metrics: dict[str, Any] = {}
     predictor.record_metric = lambda name, value, mode="replace": metrics.update({name: value})
-    chunks = predictor.predict(**{**DEFAULTS, "resolution_size": "Tiny", "image": data_url(encoded(page()))})
+    given = {**DEFAULTS, "resolution_size": "Tiny", "image": data_url(encoded(page()))}
+    context, cancelled = copy_context(), Event()
+    context.run(slots._is_cancelled.set, cancelled)
+    chunks = context.run(lambda: asyncio.run(predictor.predict(**given)))
     next(chunks)
+    cancelled.set()
     with pytest.raises(cog.CancelationException):
-        chunks.throw(cog.CancelationException())
+        next(chunks)
     assert metrics == {"finish_reason": "cancelled"}
 
 
@@ -295,7 +305,7 @@ def test_a_document_with_a_page_that_cannot_be_read_succeeds_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     found = [DAMAGED, Markdown("Text."), page_result(2, FinishReason.STOP, "Text.")]
-    monkeypatch.setattr(predictor.reader, "read", lambda *_given: iter(found))
+    monkeypatch.setattr(predictor.reader, "read", lambda *_given, **_more: iter(found))
     text, metrics = predict()
     assert "Text." in text
     assert (metrics["finish_reason"], metrics["pages"]) == ("error", 2)
@@ -310,7 +320,7 @@ def test_problems_are_counted_in_the_metrics_and_told_in_the_log(
 ) -> None:
     good = page_result(1, FinishReason.STOP, "Text.")
     found = [good, replace(good, page=2, problems=("One.",)), replace(good, page=3, problems=("Two\n.", "Three."))]
-    monkeypatch.setattr(predictor.reader, "read", lambda *_given: iter(found))
+    monkeypatch.setattr(predictor.reader, "read", lambda *_given, **_more: iter(found))
     assert predict()[1]["problems"] == 3
     assert caplog.messages == ["Page 2: One.", "Page 3: 2 problems; the first: Two ."]
 
@@ -319,7 +329,7 @@ def test_a_document_without_a_page_that_can_be_read_fails_with_the_first_one_s_e
     predictor: Predictor, predict: Callable[..., tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [DAMAGED, page_result(2, FinishReason.ERROR, error="Page 2 is damaged.")]
-    monkeypatch.setattr(predictor.reader, "read", lambda *_given: iter(found))
+    monkeypatch.setattr(predictor.reader, "read", lambda *_given, **_more: iter(found))
     with pytest.raises(InputError, match="Page 1 is damaged"):
         predict()
 
@@ -336,9 +346,9 @@ def test_a_long_text_leaves_in_parts_of_a_size_that_cog_sends(
 ) -> None:
     text = "".join(map(str, range(300_000)))
     monkeypatch.setattr(
-        predictor.reader, "read", lambda *_given: iter([Markdown(text), page_result(1, FinishReason.STOP)])
+        predictor.reader, "read", lambda *_given, **_more: iter([Markdown(text), page_result(1, FinishReason.STOP)])
     )
     predictor.record_metric = lambda name, value, mode="replace": None
-    sent = list(predictor.predict(**{**DEFAULTS, "image": data_url(encoded(page()))}))
+    sent = list(asyncio.run(predictor.predict(**{**DEFAULTS, "image": data_url(encoded(page()))})))
     assert "".join(sent).strip() == text
     assert max(map(len, sent)) <= PIECE < len(text)

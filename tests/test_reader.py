@@ -1,5 +1,7 @@
 """One page through the whole route: engine, layout, markdown, result."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -156,3 +158,18 @@ def test_auto_stands_for_one_model_whatever_becomes_of_the_folders(tmp_path: Pat
     write_deepseek(tmp_path / "deepseek-ocr")
     assert reader.resolve("auto") == "deepseek-ocr-tiny"
     assert Reader(reader.settings).resolve("auto") == "deepseek-ocr"
+
+
+def test_two_who_ask_for_a_model_at_once_share_one(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, loaded = Reader(Settings(checkpoints=checkpoints)), []
+
+    def load(*_given: object) -> object:
+        loaded.append(object())
+        time.sleep(0.05)
+        return loaded[-1]
+
+    monkeypatch.setattr("ocr.models.deepseek.engine.load", load)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(reader.engine, ["deepseek-ocr"] * 2)
+    assert first is second is loaded[0]
+    assert len(loaded) == 1

@@ -47,6 +47,7 @@ def server(checkpoints: Path, temporary: Path) -> Iterator[LocalServer]:
         "TMPDIR": str(temporary),
         "OCR_CHECKPOINTS": str(checkpoints),
         "OCR_MODELS": "deepseek-ocr",
+        "OCR_SLOTS": "1",  # more at a time: tests/test_slots.py
         "OCR_DEVICE": "cpu",
         "OCR_DTYPE": "float32",
         "OCR_MAX_FILE_MB": "8",

@@ -28,6 +28,7 @@ def test_every_variable_is_read() -> None:
         "OCR_FETCH_S": "9",
         "OCR_FETCH_PRIVATE": "1",
         "OCR_DEADLINE_S": "2.5",
+        "OCR_SLOTS": "3",
         "OCR_BATCH": "4",
         "OCR_THREADS": "3",
     }
@@ -45,6 +46,7 @@ def test_every_variable_is_read() -> None:
         fetch_s=9,
         fetch_private=True,
         deadline_s=2.5,
+        slots=3,
         batch=4,
         threads=3,
     )
@@ -68,6 +70,8 @@ def test_an_automatic_batch_is_none_that_is_set() -> None:
         ("OCR_DEADLINE_S", "inf", "number of seconds"),
         ("OCR_FETCH_S", "0", "number of seconds"),
         ("OCR_FETCH_PRIVATE", "yes", "0, 1"),
+        ("OCR_SLOTS", "0", "a whole number from 1 to 64"),
+        ("OCR_SLOTS", "auto", "a whole number from 1 to 64"),
         ("OCR_BATCH", "0", "auto or a whole number from 1 to 64"),
         ("OCR_BATCH", "65", "auto or a whole number from 1 to 64"),
     ],

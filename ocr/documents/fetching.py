@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -44,12 +44,19 @@ _NO_ANSWER = (
 )
 
 
-def fetch_document(url: str, *, max_mb: int, seconds: float, private: bool = False) -> IO[bytes]:
+def nothing() -> None:
+    """The check of a caller who waits to the end."""
+
+
+def fetch_document(
+    url: str, *, max_mb: int, seconds: float, private: bool = False, check: Callable[[], None] = nothing
+) -> IO[bytes]:
     """What an http(s) URL leads to, as an open file that has no name and is gone when it is closed.
 
     `seconds` are for all of it, names, redirects and body. Where `private` is false, only public addresses are asked,
     and no proxy, behind which nobody could check where a name leads; where it is true, any address, and the proxies of
     the environment. Raises InputError for what cannot be fetched, within a moment after the seconds are over.
+    `check` is called while there is anything to wait for; what it raises ends the download.
     """
     until = time.monotonic() + seconds
     with contextlib.ExitStack() as opened:
@@ -59,6 +66,7 @@ def fetch_document(url: str, *, max_mb: int, seconds: float, private: bool = Fal
         try:
             while download.is_alive() and time.monotonic() < until:
                 download.join(STEP_S)
+                check()
         finally:
             download.network.until = 0.0  # where it still runs, its next step is its last
         if download.is_alive() or time.monotonic() >= until:

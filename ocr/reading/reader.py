@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
+from threading import Lock
 
 from PIL import Image
 
@@ -52,6 +53,7 @@ class Reader:
                 raise SetupError(f"OCR_MODELS names the model {model!r}; the known ones are: {choices(MODELS)}.")
         self.settings = settings
         self._engines: dict[str, Engine] = {}
+        self._loading = Lock()  # two who ask for a model that is not loaded share one
 
     def resolve(self, model: str) -> str:
         """The model that a name stands for; `auto` stands for one and the same as long as this Reader lives.
@@ -72,13 +74,14 @@ class Reader:
 
     def engine(self, model: str) -> Engine:
         """A model's engine, loaded when it is first asked for. Raises SetupError where its weights are not whole."""
-        if model not in self._engines:
-            found = status(model, self.settings.checkpoints)
-            if not found.is_ready:
-                raise SetupError(found.message)
-            card = MODELS[model]
-            self._engines[model] = importlib.import_module(card.engine).load(found.folder, card, self.settings)
-        return self._engines[model]
+        with self._loading:
+            if model not in self._engines:
+                found = status(model, self.settings.checkpoints)
+                if not found.is_ready:
+                    raise SetupError(found.message)
+                card = MODELS[model]
+                self._engines[model] = importlib.import_module(card.engine).load(found.folder, card, self.settings)
+            return self._engines[model]
 
     def read(
         self,

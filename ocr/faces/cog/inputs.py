@@ -2,11 +2,11 @@
 
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO
 from urllib.parse import unquote_to_bytes
 
-from ocr.documents.fetching import fetch_document
+from ocr.documents.fetching import fetch_document, nothing
 from ocr.errors import InputError
 from ocr.settings import Settings
 
@@ -36,17 +36,18 @@ def _check_length(name: str, value: str, longest: int) -> None:
         raise InputError(f"has {len(value):,} characters; at most {longest:,} are taken.", name)
 
 
-def document_of(image: object, settings: Settings) -> IO[bytes] | bytes:
+def document_of(image: object, settings: Settings, check: Callable[[], None] = nothing) -> IO[bytes] | bytes:
     """What `image` holds or leads to: a data: URL decoded, or an http(s) URL fetched, as OCR_FETCH_* allow.
 
-    Raises InputError for anything else: a path would open that file on the server.
+    `check` is called while that takes time, and may raise. Raises InputError for anything else: a path would open that
+    file on the server.
     """
     if isinstance(image, str) and image[:5].lower() == "data:":
         return decoded(image)
     if isinstance(image, str) and _URL.match(image):
         _check_length("image", image, LONGEST_URL)
         return fetch_document(
-            image, max_mb=settings.max_file_mb, seconds=settings.fetch_s, private=settings.fetch_private
+            image, max_mb=settings.max_file_mb, seconds=settings.fetch_s, private=settings.fetch_private, check=check
         )
     raise InputError("must be an uploaded file, a data: URL or an http(s) URL; paths are not opened.", "image")
 

@@ -75,11 +75,11 @@ def _inputs(module: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:
         yield parameter.arg, field
 
 
-def _predict_method(module: ast.Module) -> ast.FunctionDef:
+def _predict_method(module: ast.Module) -> ast.FunctionDef | ast.AsyncFunctionDef:
     for node in ast.walk(module):
         if isinstance(node, ast.ClassDef) and node.name == "Predictor":
             for member in node.body:
-                if isinstance(member, ast.FunctionDef) and member.name == "predict":
+                if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and member.name == "predict":
                     return member
     raise ValueError("predict.py has no class Predictor with a method predict")
 

@@ -18,12 +18,12 @@ import httpx
 from ocr.errors import SetupError
 from ocr.faces.cog.schema import PROJECT, write_schema
 from ocr.faces.failures import failure
+from ocr.settings import read_settings
 
 STARTING = ("STARTING", "UNKNOWN")
 BROKEN = ("UNHEALTHY", "DEFUNCT")  # the worker is gone, and every prediction is refused with 409 for ever
 # What Cog 0.23 logs when it could make no folder for a prediction's id: its slot counts as busy for ever.
 LOST_SLOT = "PermitInUse dropped without state transition"
-SLOTS = 1  # predictions at a time
 LOOK_S = 1.0  # between two looks at the server's health
 STEADY_S = 60.0  # a server that was up so long did not die of its start
 RESTART_PAUSES_S = (0.0, 2.0, 8.0, 30.0)  # before each start of one that dies again and again
@@ -60,7 +60,7 @@ class LocalServer:
     def start(self) -> None:
         """Start the process; it is not ready yet."""
         write_schema(PROJECT)
-        self._lost_slots = 0
+        self._slots, self._lost_slots = read_settings({**os.environ, **self._env}).slots, 0
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [sys.executable, "-m", "cog.server.http", "--host", self._host],
             cwd=PROJECT,
@@ -77,7 +77,11 @@ class LocalServer:
     def _environment(self) -> dict[str, str]:
         # The server starts its worker with the `python` that is first on PATH.
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-        cogs = {"PORT": str(self.port), "COG_PREDICT_TYPE_STUB": "predict.py:Predictor"}
+        cogs = {
+            "PORT": str(self.port),
+            "COG_PREDICT_TYPE_STUB": "predict.py:Predictor",
+            "COG_MAX_CONCURRENCY": str(self._slots),  # without an image, Cog asks the environment alone
+        }
         return {"PATH": path, **cogs, **without_proxy(os.environ)}
 
     def _pass_on(self) -> None:
@@ -123,7 +127,7 @@ class LocalServer:
         while self.process.poll() is None:
             if (status := self.health()["status"]) in BROKEN:
                 return f"is {status}: its worker was killed, or crashed"
-            if self._lost_slots >= SLOTS:
+            if self._lost_slots >= self._slots:
                 return "takes no more predictions: no folder could be made for the id of one"
             time.sleep(LOOK_S)
         return f"ended with exit status {self.process.returncode}" if self.process.returncode else ""
