@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,15})?")
 _SCALAR = re.compile(r"true|false|null|True|False|None|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _NOTHING = ("null", "None")
 _CODED_MATH = re.compile(r"`(\$[^`]*\$)`")  # the model's way of writing some formulas: in a code span
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r"((?:\\[^'])++)|\\'")  # runs of them, or one that JSON lacks
 
 
 class LayoutJson:
@@ -147,5 +147,5 @@ def _meaning(value: Value, is_math: bool = False) -> str:
         return "" if value.text in _NOTHING else value.text
     inside = value.text
     if value.quote == "'":  # which Python escapes and JSON does not know
-        inside = _ESCAPE.sub(lambda match: "'" if match[1] == "'" else match[0], inside)
+        inside = _ESCAPE.sub(lambda match: match[1] or "'", inside)
     return unescape(inside, is_math)

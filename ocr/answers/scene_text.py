@@ -37,7 +37,7 @@ class SceneText:
             end = text.rfind("\n") + 1
             yield from self._text(text[:end] if self._is_open else text[:end].lstrip("\n"))
             text = text[end:]
-        for part in re.split(r"(?<=\n)", text):
+        for part in filter(None, re.split(r"(?<=\n)", text)):
             self._line.append(part)
             self._length += len(part)
             if part.endswith("\n") or self._length > MAX_LINE:

@@ -140,11 +140,14 @@ class Tiff:
             check_size(directory.size, self._max_pixels, what)
             stream = io.BufferedReader(_From(self._file, directory))
             if not directory.is_plain:
-                page = _samples(directory, stream, what, self._max_pixels).to_rgb()
-                return turned(page, directory.first(Tag.ORIENTATION))
-            image = Image.open(stream, formats=("TIFF",))
-            image.load()
-            return turned(to_rgb(image), orientation_of(image))
+                samples = _samples(directory, stream, what, self._max_pixels).to_rgb()
+                page = turned(samples, directory.first(Tag.ORIENTATION))
+            else:
+                image = Image.open(stream, formats=("TIFF",))
+                image.load()
+                page = turned(to_rgb(image), orientation_of(image))
+            check_size(page.image.size, self._max_pixels, what)  # of two widths in a directory tifffile takes the other
+            return page
 
     def close(self) -> None:
         """Nothing is open but the file, which is its opener's to close."""

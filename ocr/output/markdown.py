@@ -72,14 +72,15 @@ class MarkdownPage:
         if kind in LEFT_OUT and not self._lists_boxes:
             return ""
         if kind == "formula":
-            self._formula.append(as_markdown(event.text))
+            self._formula.append(event.text)
             return ""
-        return "".join(map(self._part, self._dollars.feed(as_markdown(event.text))))
+        parts = self._dollars.feed(event.text)
+        return "".join(map(self._part, parts)) if parts else ""
 
     def close(self) -> str:
         """The markdown held back so far: the element that was open is over."""
         out = "".join(map(self._part, self._dollars.close()))
-        out += self._show_half() + self._show(framed("".join(self._formula)))
+        out += self._show_half() + self._show(framed(as_markdown("".join(self._formula))))
         self._dollars = DollarFormulas()
         element, self._element = self._element, None
         if element is not None and element.bbox is not None and self._lists_boxes:
@@ -103,7 +104,7 @@ class MarkdownPage:
 
     def _part(self, part: Part) -> str:
         before = self._show_half() if part.is_code != self._is_half_code else ""
-        text = self._half + part.text
+        text = self._half + as_markdown(part.text)
         held = held_back(text, MARKS if part.is_code else self._watched)
         if self._lists_boxes and (place := _MAYBE_PLACE.search(text, max(0, len(text) - _LONGEST_PLACE))):
             held = max(held, len(text) - place.start())
