@@ -30,7 +30,7 @@ import pypdfium2
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 
-from bench.pp_ocr.sheets import SCANNED, SHEETS
+from bench.pp_ocr.sheets import SCANNED, SHEETS, STATEMENT
 from bench.pp_ocr.trees import teds
 from bench.pp_ocr.typesetting import draw, markdown, plain, scanned
 
@@ -68,7 +68,10 @@ def drawn() -> Iterator[Truth]:
 
 def kept(images: Path) -> Iterator[Truth]:
     """The pages that came from elsewhere."""
-    for path in sorted((PROJECT / "examples").glob("*.[pj][np]g")):
+    examples = PROJECT / "examples"
+    scan = examples / "statement.jpg"
+    yield Truth(f"examples/{scan.name}", Image.open(scan).convert("RGB"), plain(STATEMENT), markdown(STATEMENT))
+    for path in sorted({*examples.glob("*.[pj][np]g")} - {scan}):
         yield Truth(f"examples/{path.name}", Image.open(path).convert("RGB"), path.with_suffix(".md").read_text())
     paper = images / "paper_page_1700x2250.jpg"
     if not paper.exists():
