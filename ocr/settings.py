@@ -26,7 +26,7 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     attention: str = "auto"
-    max_pixels: int = 200_000_000  # of one image; an A0 sheet scanned at 300 dpi has 140 million
+    max_pixels: int = 64_000_000  # of one image: what 2 GiB hold of the worst format; A4 at 600 dpi has 35 million
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
     drawing_s: int = 600  # seconds of processor time to draw or decode all pages of one document
     max_pages: int = 1000  # of one request: a thick book; at seconds a page it holds the server for an hour and more

@@ -1,11 +1,14 @@
 """One page through the whole route: engine, layout, markdown, result."""
 
+import importlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from ocr.documents import blank
 from ocr.errors import InputError, SetupError
 from ocr.reading.reader import Reader, read_pages
 from ocr.reading.request import Request
@@ -173,3 +176,26 @@ def test_two_who_ask_for_a_model_at_once_share_one(checkpoints: Path, monkeypatc
         first, second = threads.map(reader.engine, ["deepseek-ocr"] * 2)
     assert first is second is loaded[0]
     assert len(loaded) == 1
+
+
+@pytest.mark.parametrize("what", ["ocr.documents.page.blank.is_blank", "ocr.reading.joining.line_height"])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("no more threads")], ids=repr)
+def test_a_page_that_cannot_be_prepared_costs_no_other(
+    what: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, broken = page(200, 120), page(201, 120)
+    *where, name = what.split(".")
+    module = importlib.import_module(".".join(where)) if where[-1] != "blank" else blank
+    real = getattr(module, name)
+
+    def failing(image: Image.Image) -> object:
+        if image.width == broken.width:
+            raise error
+        return real(image)
+
+    monkeypatch.setattr(module, name, failing)
+    came = read_pages(scripted("a", "b"), REQUEST, [(1, sound), (2, broken), (3, sound)], Decoding())
+    results = [event for event in came if isinstance(event, PageResult)]
+    reasons = [result.finish_reason for result in results]
+    assert reasons == [FinishReason.STOP, FinishReason.ERROR, FinishReason.STOP]
+    assert results[1].error.startswith(f"Page 2 cannot be prepared for reading: {type(error).__name__}")

@@ -33,19 +33,23 @@ class Samples:
         alpha = Image.fromarray(levels[..., count])
         if self.alpha == "straight":
             return on_white(colors, alpha)
-        paper = 255 - np.asarray(alpha).astype(np.int16)[..., None]
-        return Image.fromarray(np.minimum(np.asarray(colors) + paper, 255).astype(np.uint8))
+        rgb, opaque = np.asarray(colors), np.asarray(alpha)
+        page = np.empty(rgb.shape, np.uint8)
+        for top in range(0, len(rgb), ROWS):
+            paper = 255 - opaque[top : top + ROWS].astype(np.int16)[..., None]
+            page[top : top + ROWS] = np.minimum(rgb[top : top + ROWS] + paper, 255)
+        return Image.fromarray(page)
 
     def _eight_bits(self, count: int) -> NDArray[np.uint8]:
         """The first `count` samples of each pixel as levels from 0 to 255."""
         values = self.values[..., :count]
-        if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:  # looked up, which takes less than computing each
-            least, most = np.iinfo(values.dtype).min, np.iinfo(values.dtype).max
-            levels = self._scaled(np.arange(least, most + 1)).astype(np.uint8)[values.astype(np.int32) - least]
-        else:
-            levels = np.empty(values.shape, np.uint8)
-            for top in range(0, len(values), ROWS):
-                levels[top : top + ROWS] = self._scaled(values[top : top + ROWS])
+        levels = np.empty(values.shape, np.uint8)
+        is_small = values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+        least, most = (np.iinfo(values.dtype).min, np.iinfo(values.dtype).max) if is_small else (0, -1)
+        table = self._scaled(np.arange(least, most + 1)).astype(np.uint8)  # a look takes less than to compute each
+        for top in range(0, len(values), ROWS):
+            rows = values[top : top + ROWS]
+            levels[top : top + ROWS] = table[rows.astype(np.int32) - least] if is_small else self._scaled(rows)
         if self.is_inverted:
             levels[..., 0] = 255 - levels[..., 0]
         return levels

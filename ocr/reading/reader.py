@@ -3,7 +3,7 @@
 import importlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache, cached_property
@@ -176,24 +176,36 @@ def in_order(events: Iterable[Tagged]) -> Iterator[PageEvent]:
 def _readings(
     engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, link: Link
 ) -> Iterator[Coming]:
-    """What is to be read of each page, or its events if there is nothing."""
+    """What is to be read of each page, or its events if there is nothing; whatever goes wrong before is its error."""
     for index, (number, page) in enumerate(pages):
         if isinstance(page, InputError):
             yield index, [_unasked(request, number, FinishReason.ERROR, error=str(page))]
             continue
         drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
-        asked = request
-        if drawn.turned and request.asks_for_region:
-            try:
-                asked = replace(request, reference=turned_box(request.reference, drawn))
-            except InputError as error:
-                yield index, [_unasked(request, number, FinishReason.ERROR, drawn.image, str(error))]
-                continue
-        if not drawn.problems and drawn.is_blank:  # what looks empty may be what is missing in the image
-            blank = _unasked(request, number, FinishReason.BLANK, drawn.image)
-            yield index, [PageStart(number, *drawn.image.size), blank]
-        else:
-            yield from ((index, reading) for reading in readings(engine, asked, number, drawn, decoding, link))
+        try:
+            of_page = _of_page(engine, request, number, drawn, decoding, link)
+        except InputError as error:
+            of_page = [[_unasked(request, number, FinishReason.ERROR, drawn.image, str(error))]]
+        except Exception as error:
+            log.warning("Page %d cannot be prepared.", number, exc_info=error)
+            reason = f"Page {number} cannot be prepared for reading: {type(error).__name__}: {error}"
+            of_page = [[_unasked(request, number, FinishReason.ERROR, error=reason)]]
+        yield from ((index, coming) for coming in of_page)
+
+
+def _of_page(
+    engine: Engine, request: Request, number: int, page: DrawnPage, decoding: Decoding, link: Link
+) -> Sequence[PageReading | list[PageEvent]]:
+    """What is to be read of a page: the page or its parts; its events where it is blank.
+
+    Raises InputError for a box to be read that is none on this page.
+    """
+    if page.turned and request.asks_for_region:
+        request = replace(request, reference=turned_box(request.reference, page))
+    if page.problems or not page.is_blank:  # what looks empty may be what is missing in the image
+        return readings(engine, request, number, page, decoding, link)
+    blank = _unasked(request, number, FinishReason.BLANK, page.image)
+    return [[PageStart(number, *page.image.size), blank]]
 
 
 def _unasked(
