@@ -1,6 +1,7 @@
 """The gateway's queue before its Cog servers: bounded, fair, and true about how they are."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -157,3 +158,15 @@ def test_the_metrics_tell_what_was_read() -> None:
         'ocr_server_up{server="1"} 1.0',
     ):
         assert line in told
+
+
+def test_connections_to_the_servers_are_used_again_or_closed() -> None:
+    def handles() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    with gateway(FakeCog(slots=4)) as url:
+        post(url, "first")
+        before = handles()
+        for number in range(30):
+            post(url, str(number))
+        assert handles() < before + 10

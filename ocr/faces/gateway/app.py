@@ -28,6 +28,7 @@ from ocr.faces.gateway.service import Service
 from ocr.faces.gateway.settings import GatewaySettings
 from ocr.faces.gateway.turns import Turns
 
+KEPT = 20  # connections to Cog servers that wait for the next prediction
 ROUTES = (
     Route("/", page_routes.index),
     Route("/page/choices.json", page_routes.choices),
@@ -58,7 +59,9 @@ def application(settings: GatewaySettings, fetch: Fetch | None = None) -> ASGIAp
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with tempfile.TemporaryDirectory(prefix="ocr-gateway-") as folder:
-            async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None)) as http:
+            async with httpx.AsyncClient(
+                trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=KEPT)
+            ) as http:
                 servers = [CogServer(url, http) for url in settings.servers]
                 turns = Turns(servers, most=settings.max_waiting, patience_s=settings.patience_s)
                 reader = Reader(turns, figures, limit_s=settings.limit_s)

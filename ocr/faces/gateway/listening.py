@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+KEEP_S = 75  # that an idle connection is kept for its next request: longer than clients keep theirs, as proxies advise
 HEAD_S = 15.0  # for the head of a request, from its connection's begin or the end of the request before
 CONNECTIONS = 1000  # at once; more are answered with 503
 SHUTDOWN_S = 5  # for what is being read when the gateway is told to end
@@ -67,6 +68,7 @@ def listen(app: ASGIApp, host: str, port: int) -> None:
         server_header=False,
         proxy_headers=False,
         limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     _Server(config).run(sockets=[listener])

@@ -3,7 +3,7 @@
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -85,7 +85,8 @@ class CogServer:
             ) as answer:
                 if answer.status_code != httpx.codes.OK:
                     raise _refused(answer.status_code, (await answer.aread()).decode(errors="replace"))
-                yield _output(answer)
+                async with contextlib.aclosing(_output(answer)) as output:
+                    yield output
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self.state = DOWN
             raise NotTakenError from error
@@ -113,14 +114,18 @@ def _refused(status: int, text: str) -> Exception:
     return lost(f"it answered {status}")
 
 
-async def _output(answer: httpx.Response) -> AsyncIterator[Chunk | Done]:
-    async for event in EventSource(answer).aiter_sse():
-        if event.event == "output":
-            yield Chunk(json.loads(event.data)["chunk"])
-        elif event.event == "completed":
-            yield _end(json.loads(event.data))
-            return
-    raise lost("its stream ended before the prediction did")
+async def _output(answer: httpx.Response) -> AsyncGenerator[Chunk | Done]:
+    """The stream to its very end, so that its connection can serve the next."""
+    end = None
+    async with contextlib.aclosing(EventSource(answer).aiter_sse()) as events:
+        async for event in events:
+            if event.event == "output":
+                yield Chunk(json.loads(event.data)["chunk"])
+            elif event.event == "completed":
+                end = json.loads(event.data)
+    if end is None:
+        raise lost("its stream ended before the prediction did")
+    yield _end(end)
 
 
 def _end(told: Mapping[str, Any]) -> Done:
