@@ -273,7 +273,7 @@ async def measured(setting: Setting, clients: int, requests: int) -> AsyncIterat
     yield (
         f"{clients} clients, {total} requests, one of two servers killed",
         (
-            f"answered 200: {seen.statuses[200]}, 502: {seen.statuses[502]} (it had {SLOTS} slots), otherwise: {others}; "
+            f"answered 200: {seen.statuses[200]}, 502: {seen.statuses[502]} (of its {SLOTS} slots), others: {others}; "
             f"another's answer: {seen.wrong}; of the lost, read again: {again}"
         ),
     )
