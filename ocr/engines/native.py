@@ -22,7 +22,7 @@ from ocr.engines.processor import Processor, R
 from ocr.errors import InputError, ModelError
 from ocr.types import Decoding, Failed, PageInput, Piece, Prepared, Prompt
 
-MOST_TOGETHER = {"cuda": 16, "cpu": 16}  # pages decoded together, where nobody says how many (bench/batches.md)
+MOST_TOGETHER = {"cuda": 16, "cpu": 16}  # pages decoded together, where nobody says how many (bench/callers.md)
 # Pages let in between two steps: what is computed to see a page keeps those that run waiting, seconds on a processor.
 JOINERS = {"cuda": 4, "cpu": 1}
 FOR_CACHES = 0.5  # of the free memory; the rest is for vision, the first pass and what is not foreseen
