@@ -1,8 +1,10 @@
 """What a page says cannot pass for what we say, and steers no terminal."""
 
+import contextlib
 import io
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from ocr.faces import exits
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.run import JsonLinesSink, TextSink
+from ocr.faces.cog import main as local
 from ocr.faces.problems import in_short
 from ocr.models.catalog import MODELS
 from ocr.output.markdown import MarkdownPage
@@ -125,6 +128,9 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
+    def reconfigure(self, **_: object) -> None:
+        pass
+
 
 @pytest.mark.parametrize("writer", ["raw", "markdown", "json"])
 def test_nothing_steers_a_terminal_that_text_is_printed_on(writer: str) -> None:
@@ -138,6 +144,16 @@ def test_nothing_steers_a_terminal_that_text_is_printed_on(writer: str) -> None:
     sink.close()
     assert not set(CONTROLS + TURNS) & set(out.getvalue())
     assert "Grüße" in out.getvalue()
+
+
+def test_nothing_steers_the_terminal_of_a_prediction_without_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Terminal()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("ocr.faces.cog.main.LocalServer", lambda **_: contextlib.nullcontext(SimpleNamespace(url="")))
+    monkeypatch.setattr("ocr.faces.cog.main.stream", lambda *_: iter(["Grüße\n", f"{CONTROLS}{TURNS}"]))
+    assert local.main(["predict", "-i", "image=x"]) == 0
+    assert not set(CONTROLS + TURNS) & set(out.getvalue())
+    assert out.getvalue().startswith("Grüße\n\\x00")
 
 
 def test_a_file_gets_the_model_s_own_text_as_it_is() -> None:

@@ -32,10 +32,6 @@ class Use:
                 continue
         return cls(round(mb, 1), handles, threads)
 
-    @classmethod
-    def of_this_process(cls) -> "Use":
-        return cls.of([os.getpid()])
-
     def fields(self) -> dict[str, float]:
         return asdict(self)
 
@@ -60,13 +56,17 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def start_peak() -> None:
-    """Forget the most memory that this process has used, where the system lets one."""
-    with contextlib.suppress(OSError):
-        (PROC / "self" / "clear_refs").write_text("5")
+def start_peak(pids: Iterable[int]) -> None:
+    """Forget the most memory that these processes have used, where the system lets one."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            (PROC / str(pid) / "clear_refs").write_text("5")
 
 
-def peak_mb() -> float:
-    """The most memory that this process has used since, or any child that has ended, in MiB."""
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return round(max(int(_status(os.getpid())["VmHWM"].split()[0]) / 1024, child), 1)
+def peak_mb(pids: Iterable[int]) -> float:
+    """The most memory that one of these processes has used since, or any child of this one that ended, in MiB."""
+    peaks = [resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError):
+            peaks.append(int(_status(pid)["VmHWM"].split()[0]) / 1024)
+    return round(max(peaks), 1)

@@ -5,6 +5,7 @@ process holds.
 """
 
 import json
+import os
 import sys
 import time
 
@@ -12,7 +13,7 @@ from ocr.documents.document import open_document
 from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.settings import Settings
-from tests.attack.processes import Use, peak_mb, start_peak
+from tests.attack.processes import Use, family, peak_mb, start_peak
 
 SETTINGS = Settings(max_pixels=50_000_000, max_pages=20)
 
@@ -36,11 +37,12 @@ def read(data: bytes) -> str:
 def main() -> None:
     while line := sys.stdin.buffer.readline():
         data = sys.stdin.buffer.read(int(line))
-        start_peak()
+        start_peak(family(os.getpid()))
         started = time.monotonic()
         outcome = read(data)
         seconds = time.monotonic() - started
-        answer = {"outcome": outcome, "seconds": seconds, "mb": peak_mb(), "use": Use.of_this_process().fields()}
+        pids = family(os.getpid())
+        answer = {"outcome": outcome, "seconds": seconds, "mb": peak_mb(pids), "use": Use.of(pids).fields()}
         print(json.dumps(answer), flush=True)
 
 

@@ -22,6 +22,8 @@ from tests.attack.processes import Use, family
 from tests.checkpoints import write_deepseek
 from tests.pictures import data_url, encoded, page
 
+GOOD = ("succeeded", "failed", "refused")
+ALL_GOOD = ("a sound page", "a page of each format")  # of which all are to succeed
 WARM = 100  # predictions, after which what libraries keep for ever is there
 SOUND = {"image": data_url(encoded(page())), "resolution_size": "Tiny", "max_new_tokens": 12}
 
@@ -35,6 +37,7 @@ class Report:
     seconds: float = 0.0
     first: Mapping[str, float] = field(default_factory=dict)
     last: Mapping[str, float] = field(default_factory=dict)
+    memory: list[float] = field(default_factory=list)  # MiB, before every hundredth
 
     @property
     def tried(self) -> int:
@@ -52,7 +55,8 @@ class Report:
             cells = (counts.total(), counts["succeeded"], counts["failed"], counts["refused"])
             lines.append(f"| {kind} | {' | '.join(map(str, cells))} |")
         lines += ["", "| the server held | when warm | at the end |", "|---|---|---|"]
-        return "\n".join([*lines, *(f"| {name} | {self.first[name]} | {self.last[name]} |" for name in self.first)])
+        lines += [f"| {name} | {self.first[name]} | {self.last[name]} |" for name in self.first]
+        return "\n".join([*lines, "", f"MiB before every hundredth: {', '.join(map(str, self.memory))}"])
 
 
 def _sound(chance: random.Random) -> dict[str, Any]:
@@ -109,15 +113,15 @@ def attack(count: int, seconds: float, seed: int) -> Report:
             for number in range(count):
                 if time.monotonic() - started > seconds:
                     break
+                if number % 100 == 0:
+                    report.memory.append(_held(server, temporary)["mb"])
                 if number == min(WARM, count // 2):
                     report.first = _held(server, temporary)
                 kind = chance.choice(list(KINDS))
-                outcome = _predict(server, client, SOUND | KINDS[kind](chance), is_closed="closed" in kind)
+                outcome, error = _predict(server, client, SOUND | KINDS[kind](chance), is_closed="closed" in kind)
                 report.kinds[kind][outcome] += 1
-                if outcome not in ("succeeded", "failed", "refused") or (
-                    kind == "a sound page" and outcome != "succeeded"
-                ):
-                    report.faults.append(f"{number}: {kind}: {outcome}")
+                if outcome not in (GOOD[:1] if kind in ALL_GOOD else GOOD):
+                    report.faults.append(f"{number}: {kind}: {outcome}: {error}")
             _wait(server)
             report.last = _held(server, temporary)
     report.seconds = time.monotonic() - started
@@ -137,22 +141,23 @@ def _wait(server: LocalServer, seconds: float = 30.0) -> str:
     return state
 
 
-def _predict(server: LocalServer, client: httpx.Client, inputs: dict[str, Any], *, is_closed: bool) -> str:
+def _predict(server: LocalServer, client: httpx.Client, inputs: dict[str, Any], *, is_closed: bool) -> tuple[str, str]:
+    """What became of a prediction, and the error where there is one."""
     if (state := _wait(server)) != "READY":
-        return f"the server is {state}"
+        return f"the server is {state}", ""
     if is_closed:
         with connect_sse(client, "POST", "/predictions", json={"input": inputs}) as source:
             next(_events(source.iter_sse()), None)
-        return "succeeded"
+        return "succeeded", ""
     answer = client.post("/predictions", json={"input": inputs})
     if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-        return "refused"
+        return "refused", ""
     if answer.status_code != httpx.codes.OK:
-        return f"status {answer.status_code}"
+        return f"status {answer.status_code}", answer.text
     told = answer.json()
     if told["status"] == "failed" and not 0 < len(told["error"]) <= 2500:
-        return "failed without a short reason"
-    return str(told["status"])
+        return "failed without a short reason", told["error"]
+    return told["status"], told.get("error") or ""
 
 
 def _events(events: Iterator[Any]) -> Iterator[Any]:

@@ -13,6 +13,7 @@ import click
 from ocr.faces import exits
 from ocr.faces.cog.client import parse_inputs, stream
 from ocr.faces.cog.server import LocalServer
+from ocr.output.untrusted import as_shown
 
 PAIR = "NAME=VALUE"
 
@@ -39,7 +40,7 @@ def predict(pairs: Sequence[str], output: Path | None, settings: Sequence[str]) 
         out = opened.enter_context(output.open("w", encoding="utf-8")) if output else sys.stdout
         last = ""
         for last in stream(server.url, inputs):
-            print(last, end="", file=out, flush=True)
+            print(as_shown(last) if out.isatty() else last, end="", file=out, flush=True)
         if not last.endswith("\n"):
             print(file=out)
 

@@ -18,6 +18,7 @@ import httpx
 from ocr.errors import SetupError
 from ocr.faces.cog.schema import PROJECT, write_schema
 from ocr.faces.failures import failure
+from ocr.output.untrusted import as_shown
 from ocr.settings import read_settings
 
 STARTING = ("STARTING", "UNKNOWN")
@@ -90,7 +91,7 @@ class LocalServer:
         for line in self.process.stderr:
             self._lost_slots += LOST_SLOT in line
             if text := worker_text(line):
-                print(text, file=self._log, flush=True)
+                print(as_shown(text), file=self._log, flush=True)
 
     def wait_until_ready(self) -> None:
         """Wait for setup to end, however long the weights take. Raises SetupError with its message if it fails."""
