@@ -84,8 +84,8 @@ def _random_bf16(seed: int, shape: tuple[int, ...]) -> bytes:
 
 def measure(model: str, image: Path, preset: str) -> dict[str, Any]:
     """One row of the table, in a process of its own: set up, then read one page of a fixed number of tokens."""
-    from cog import Path as CogPath
 
+    from ocr.faces.cog.client import data_url
     from predict import Predictor
 
     metrics: dict[str, Any] = {}
@@ -95,9 +95,9 @@ def measure(model: str, image: Path, preset: str) -> dict[str, Any]:
     predictor.setup()
     load_s = time.monotonic() - started
     vision_s = _timed(predictor.reader.engine(model).network, "image_features")
-    given = {"image": CogPath(image), "task_type": "Convert to Markdown", "resolution_size": preset, "model": model}
-    texts = {"reference_text": "", "prompt": "", "pages": "", "output_format": "raw"}
-    asked = predictor.predict(**given, **texts, dpi=200, cut_long_pages=False, max_new_tokens=NEW_TOKENS)
+    given = {"image": data_url(image), "task_type": "Convert to Markdown", "resolution_size": preset, "model": model}
+    texts = {"reference_text": "", "prompt": "", "pages": "", "output_format": "raw", "orient": "off"}
+    asked = predictor.predict(**given, **texts, dpi=200, cut_long_pages=False, check=False, max_new_tokens=NEW_TOKENS)
     for _ in asyncio.run(asked):
         pass
     first, total = metrics["time_to_first_token"], metrics["completion_tokens"] / metrics["tokens_per_second"]
@@ -137,7 +137,6 @@ def _row(arguments: argparse.Namespace, model: str, preset: str) -> dict[str, An
         "OCR_MODELS": model,
         "OCR_DTYPE": "bfloat16",
         "OCR_DEVICE": "cpu",
-        "TMPDIR": str(arguments.image.resolve().parent),  # predict() opens files in the temporary folder alone
     }
     command = [sys.executable, "-m", "bench.full_size", *options]
     done = subprocess.run(command, env={**os.environ, **settings}, check=True, stdout=subprocess.PIPE, text=True)
