@@ -3,7 +3,7 @@
     python -m bench.long_document
 
 Each page is a scan like no other, so that whatever was kept from one page to the next would show. Two processes are
-looked at: the one that goes through the pages, and the one that draws them for it (see `ocr/documents/pdf.py`).
+looked at: the one that goes through the pages, and the one that draws them for it (see `ocr/documents/drawing.py`).
 """
 
 import io
