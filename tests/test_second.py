@@ -236,3 +236,16 @@ def test_checks_and_turns_are_in_every_form_of_the_output(results: Results, form
     said = first["pages"][0] if format_ == "json" else first
     assert said["turned"] == 180
     assert len(said["check"]["omitted"]) == 2
+
+
+def test_a_page_that_cannot_be_turned_fails_alone(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scarce(page: DrawnPage, orient: str, reader: object) -> DrawnPage:
+        if page.image.width == 201:
+            raise MemoryError
+        return upright(page, orient, reader)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("ocr.reading.second.upright", scarce)
+    pages = [(1, page()), (2, page(201, 120)), (3, page())]
+    first, second, third = results(WrittenLines(*READ), ANSWER, ANSWER, pages=pages)
+    assert (first.error, third.error) == ("", "")
+    assert second.error.startswith("Page 2 cannot be turned upright: MemoryError")

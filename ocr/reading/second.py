@@ -11,7 +11,7 @@ from PIL import Image
 
 from ocr.checking.comparison import check
 from ocr.documents.page import DrawnPage, NumberedPage
-from ocr.errors import OCRError
+from ocr.errors import InputError, OCRError
 from ocr.lines.reader import LineReader
 from ocr.reading.request import Request
 from ocr.reading.turning import upright
@@ -54,14 +54,20 @@ class SecondReading:
     def upright(self, pages: Iterable[NumberedPage]) -> Iterator[NumberedPage]:
         """The pages as the model is to see them; the second reading of each begins as it is taken."""
         for number, page in pages:
-            if isinstance(page, Image.Image):
-                page = DrawnPage(page)
-            if isinstance(page, DrawnPage):
-                page = upright(page, self._request.orient, self._reader)
-                self._turned[number] = page.turned
-                if self._request.check and self._reader is not None and not (page.is_blank and not page.problems):
-                    self._lines[number] = self._pool.submit(self._read, self._reader, page.image)
-            yield number, page
+            yield number, page if isinstance(page, InputError) else self._upright(number, page)
+
+    def _upright(self, number: int, page: DrawnPage | Image.Image) -> DrawnPage | InputError:
+        """The page as the model is to see it, its second reading begun; what goes wrong in that is its error."""
+        drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
+        try:
+            drawn = upright(drawn, self._request.orient, self._reader)
+            self._turned[number] = drawn.turned
+            if self._request.check and self._reader is not None and (drawn.problems or not drawn.is_blank):
+                self._lines[number] = self._pool.submit(self._read, self._reader, drawn.image)
+        except Exception as error:
+            log.warning("Page %d cannot be turned upright.", number, exc_info=error)
+            return InputError(f"Page {number} cannot be turned upright: {type(error).__name__}: {error}")
+        return drawn
 
     def _read(self, reader: LineReader, image: Image.Image) -> Sequence[Line]:
         return list(reader.read(image, is_stopped=lambda: self._is_over))
