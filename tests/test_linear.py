@@ -2,12 +2,13 @@
 
 import pytest
 
+from ocr.answers.dialects import PARSERS
 from ocr.answers.text import AT_ONCE, GATHERED, Pieces
 from ocr.output.formulas import DollarFormulas, framed
 from ocr.reading.overlaps import Block, without_repeated
 from ocr.types import Opened, Text
 from tests.growth import LINEAR, growth
-from tests.worst import PARTS, PIECES, consume, shown, text_of
+from tests.worst import PARTS, PIECES, SCALE, consume, shown, text_of
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from tests.worst import PARTS, PIECES, consume, shown, text_of
         ("markdown of text", "formulas opened"),
         ("markdown of text", "spaces"),
         ("answer of dots", "half objects"),
-        ("released", "controls"),
+        ("released", "halves of characters"),
     ],
 )
 def test_character_by_character_the_work_grows_with_the_text_and_no_faster(part: str, piece: str) -> None:
@@ -84,9 +85,6 @@ def test_what_waits_for_more_comes_at_the_end() -> None:
 
 
 def shown_by(part: str, text: str) -> str:
-    from ocr.answers.dialects import PARSERS
-    from tests.worst import SCALE
-
     parser = PARSERS[part.split()[0]](SCALE)
     events = [event for character in text for event in parser.feed(character)]
     return "".join(event.text for event in [*events, *parser.close()] if isinstance(event, Text))

@@ -81,6 +81,8 @@ PIECES: Mapping[str, str] = {
     "replaced commands": "\\coloneqq",
     "letters of four bytes": "\U0001f600",
     "entities": "&amp",
+    "bytes of no character": "\xff",  # as what is released, and letters elsewhere
+    "halves of characters": "\xe4\xbd",
 }
 # What stands before the text, so that it comes where a parser is in the middle of something.
 OPENINGS: Mapping[str, Mapping[str, str]] = {

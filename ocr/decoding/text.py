@@ -3,7 +3,7 @@
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-MOST_HELD = 64  # tokens without a whole character among them; a character has at most four
+MOST_HELD = 16  # tokens without a whole character among them; a character has at most four
 
 
 class TextStream:

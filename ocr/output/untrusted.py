@@ -22,6 +22,7 @@ _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _TURNS = "\u202a-\u202e\u2066-\u2069"
 _STEERING = re.compile(f"[{_CONTROLS}{_TURNS}]")
 _STEERING_IN_JSON = re.compile(f"[\x7f-\x9f{_TURNS}]")  # the others json itself escapes
+_JSON = json.JSONEncoder(ensure_ascii=False)  # made once, for events are many
 _SPACES = (*range(0x0B, 0x0E), *range(0x1C, 0x20), 0x85)  # white space to Unicode and to str.isspace
 _AS_MARKDOWN = dict.fromkeys((*range(9), *range(14, 32), *range(127, 160)), "�") | dict.fromkeys(_SPACES, " ")
 
@@ -68,5 +69,5 @@ def as_shown(text: str) -> str:
 
 def as_json(value: Any) -> str:
     """JSON in Unicode, but for what could steer a terminal: that is escaped and comes to the same."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _JSON.encode(value)
     return _STEERING_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

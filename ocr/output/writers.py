@@ -129,7 +129,8 @@ class EventsWriter:
                 self._page, self._elements = event.page, 0
                 return self._line("page", width=event.width, height=event.height)
             case Markdown():
-                return self._line("markdown", text=event.text)
+                # Put together by hand: of all events these are the many.
+                return f'{{"event": "markdown", "page": {self._page}, "text": {as_json(event.text)}}}\n'
             case Element():
                 self._elements += 1
                 return self._line("element", number=self._elements, **_element_json(event))

@@ -37,7 +37,7 @@ class Report:
     seconds: float = 0.0
     first: Mapping[str, float] = field(default_factory=dict)
     last: Mapping[str, float] = field(default_factory=dict)
-    memory: list[float] = field(default_factory=list)  # MiB, before every hundredth
+    memory: list[str] = field(default_factory=list)  # MiB of each process, before every hundredth prediction
 
     @property
     def tried(self) -> int:
@@ -56,7 +56,9 @@ class Report:
             lines.append(f"| {kind} | {' | '.join(map(str, cells))} |")
         lines += ["", "| the server held | when warm | at the end |", "|---|---|---|"]
         lines += [f"| {name} | {self.first[name]} | {self.last[name]} |" for name in self.first]
-        return "\n".join([*lines, "", f"MiB before every hundredth: {', '.join(map(str, self.memory))}"])
+        return "\n".join(
+            [*lines, "", f"MiB of the server's processes, before every hundredth prediction: {', '.join(self.memory)}"]
+        )
 
 
 def _sound(chance: random.Random) -> dict[str, Any]:
@@ -114,7 +116,8 @@ def attack(count: int, seconds: float, seed: int) -> Report:
                 if time.monotonic() - started > seconds:
                     break
                 if number % 100 == 0:
-                    report.memory.append(_held(server, temporary)["mb"])
+                    each = (Use.of([pid]).mb for pid in family(server.process.pid))
+                    report.memory.append(" + ".join(f"{mb:.0f}" for mb in each))
                 if number == min(WARM, count // 2):
                     report.first = _held(server, temporary)
                 kind = chance.choice(list(KINDS))
