@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from itertools import starmap
 from types import TracebackType
 
 from PIL import Image
@@ -52,12 +53,16 @@ class SecondReading:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def upright(self, pages: Iterable[NumberedPage]) -> Iterator[NumberedPage]:
-        """The pages as the model is to see them; the second reading of each begins as it is taken."""
-        for number, page in pages:
-            yield number, page if isinstance(page, InputError) else self._upright(number, page)
+        """The pages as the model is to see them; the second reading of each begins as it is taken.
 
-    def _upright(self, number: int, page: DrawnPage | Image.Image) -> DrawnPage | InputError:
+        None is held here while the next one is drawn.
+        """
+        return starmap(self._upright, pages)
+
+    def _upright(self, number: int, page: DrawnPage | Image.Image | InputError) -> NumberedPage:
         """The page as the model is to see it, its second reading begun; what goes wrong in that is its error."""
+        if isinstance(page, InputError):
+            return number, page
         drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
         try:
             drawn = upright(drawn, self._request.orient, self._reader)
@@ -66,8 +71,8 @@ class SecondReading:
                 self._lines[number] = self._pool.submit(self._read, self._reader, drawn.image)
         except Exception as error:
             log.warning("Page %d cannot be turned upright.", number, exc_info=error)
-            return InputError(f"Page {number} cannot be turned upright: {type(error).__name__}: {error}")
-        return drawn
+            return number, InputError(f"Page {number} cannot be turned upright: {type(error).__name__}: {error}")
+        return number, drawn
 
     def _read(self, reader: LineReader, image: Image.Image) -> Sequence[Line]:
         return list(reader.read(image, is_stopped=lambda: self._is_over))
