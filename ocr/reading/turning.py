@@ -22,7 +22,7 @@ SEEN = 960  # px, longest side at which print is searched for on a page that may
 TRIED = 5  # lines, the longest, that are read both ways up
 SURE = 0.8  # mean score that these have on a page which is turned
 CLEARER = 0.1  # by which it is above that of the same lines the other way up
-SKEWED = 1.0  # degrees that are told; models read less than that as if it were level
+SKEWED = 1.5  # degrees that are told: noise alone can look like one, and models read less as if it were level
 
 _TRANSPOSED = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 
