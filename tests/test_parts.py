@@ -143,7 +143,7 @@ def test_the_references_pages_are_read_whole(name: str) -> None:
 def test_examples_are_read_whole(path: Path, preset: str) -> None:
     image = Image.open(path).convert("RGB")
     line = line_height(image)
-    assert line is not None and line * view_scale(image.size, PRESETS[preset]) > 2 * READABLE
+    assert line is not None and line * view_scale(image.size, PRESETS[preset]) > READABLE
     assert cut(image, preset) == [(0, 0, *image.size)]
 
 

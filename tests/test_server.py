@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -335,14 +336,17 @@ def children(process: int) -> list[int]:
 def test_a_served_server_whose_worker_dies_or_whose_slot_is_lost_is_started_again(checkpoints: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "ocr.faces.cog.main", "serve", "--port", str(port)]
-    env = {**os.environ, "OCR_CHECKPOINTS": str(checkpoints), "OCR_DEVICE": "cpu", "OCR_DTYPE": "float32"}
+    settings = {"OCR_CHECKPOINTS": str(checkpoints), "OCR_DEVICE": "cpu", "OCR_DTYPE": "float32", "OCR_SLOTS": "1"}
     with (
-        subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.PIPE, text=True) as process,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
         contextlib.ExitStack() as stack,
     ):
         assert process.stderr is not None
         stack.callback(process.terminate)  # or a failure would wait for it
+        given_up = threading.Timer(120, process.terminate)  # so that words which never come are a failure too
+        stack.callback(given_up.cancel)
+        given_up.start()
         assert told(process.stderr, "Ready: POST")
         (server,) = children(process.pid)
         (worker,) = children(server)

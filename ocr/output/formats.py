@@ -13,9 +13,7 @@ from ocr.output.hocr import hocr
 from ocr.output.html import html
 from ocr.output.markdown import picture_name
 from ocr.output.plain_text import plain_text
-from ocr.output.searchable_pdf import joined, searchable_page
 from ocr.output.tables import tables
-from ocr.output.word import docx
 from ocr.output.writers import JsonWriter, document_markdown
 from ocr.types import PageResult
 
@@ -28,7 +26,7 @@ class OfPage:
 
     suffix: str  # of that folder
     make: Callable[[Image.Image | None, PageResult], Iterator[File]]  # no image: the page could not be drawn
-    use: str
+    use: str  # in the words of the command line's help
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class OfDocument:
 
     suffix: str
     compose: Callable[[Read], bytes]
-    use: str
+    use: str  # in the words of the command line's help
     needs: tuple[str, ...] = ()  # formats of pages that it is made of
 
 
@@ -69,7 +67,15 @@ def _json(read: Read) -> bytes:
     return encoded("".join(map(writer.write, read.pages)) + writer.close())
 
 
+def _docx(read: Read) -> bytes:
+    from ocr.output.word import docx  # a seventh of a second, as that of PDFs: who wants none does not wait for it
+
+    return docx(read.pages, read.picture)
+
+
 def _pdf(read: Read) -> bytes:
+    from ocr.output.searchable_pdf import joined
+
     return joined((read.folder("pdf-pages") / f"page-{page.page}.pdf").read_bytes() for page in read.pages)
 
 
@@ -94,6 +100,8 @@ def _tables(_image: Image.Image | None, page: PageResult) -> Iterator[File]:
 
 
 def _pdf_page(image: Image.Image | None, page: PageResult) -> Iterator[File]:
+    from ocr.output.searchable_pdf import searchable_page
+
     yield f"page-{page.page}.pdf", searchable_page(image or _notice(page), page)
 
 
@@ -122,7 +130,7 @@ OF_DOCUMENT: Mapping[str, OfDocument] = {
         "one file with all pictures",
         needs=("figures",),
     ),
-    "docx": OfDocument(".docx", lambda read: docx(read.pages, read.picture), "a Word document", needs=("figures",)),
+    "docx": OfDocument(".docx", _docx, "a Word document", needs=("figures",)),
     # Not NAME.pdf: that may be the document itself.
     "pdf": OfDocument(".searchable.pdf", _pdf, "the pages as they look, their text to be found", needs=("pdf-pages",)),
     "hocr": OfDocument(".hocr", lambda read: encoded(hocr(read.pages, read.title)), "elements and boxes, as XHTML"),

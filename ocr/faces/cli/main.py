@@ -24,6 +24,7 @@ from ocr.faces.problems import count, printable
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import Folder, check_writable, held_folder
+from ocr.output.formats import FORMATS
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -31,7 +32,8 @@ from ocr.settings import read_settings
 from ocr.types import Decoding
 from ocr.weights.status import status
 
-EXAMPLES = """\
+_FORMATS = "\n".join(f"  {name:9}  NAME{row.suffix:17}  {row.use}" for name, row in FORMATS.items())
+EXAMPLES = f"""\
 examples:
   python -m ocr read page.jpg                          the text, as the model writes it
   python -m ocr read book.pdf --pages 1-3,7 > book.md
@@ -42,9 +44,10 @@ examples:
   python -m ocr read bill.png --task locate --reference "the total"
   curl -s https://example.org/page.png | python -m ocr read - | less
 
-What is written into DIR for a document NAME: NAME.md, NAME.json, NAME.annotated/page-1.png (the page with the elements'
-boxes), NAME.images/page-1-1.png (its figures; NAME.md links to them). A folder's documents keep their folders there.
-Of two with one name the second is NAME-2. Each file is written whole or not at all.
+What is written into DIR for a document NAME, by the formats' names; those of pages have a folder:
+{_FORMATS}
+A folder's documents keep their folders there. Of two with one name the second is NAME-2. Each file is written whole or
+not at all.
 
 exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 interrupted, 128 + N ended by signal N
 """
