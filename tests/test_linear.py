@@ -57,7 +57,7 @@ def test_parts_of_many_elements_are_compared_in_proportion_to_their_number(texts
         after = [opened(2 * number + 1, texts[1].format(number)) for number in range(count)]
         without_repeated(before, after, (0, 0, 10, 4 * count))
 
-    assert growth(compared, 1_600) < LINEAR
+    assert growth(compared, 3_200) < LINEAR
 
 
 def test_a_first_line_of_many_words_is_left_out_in_proportion_to_its_length() -> None:
