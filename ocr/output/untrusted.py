@@ -32,10 +32,13 @@ class Disarmed:
 
     def __init__(self, *marks: str) -> None:
         self._marks = marks
+        self._first_signs = frozenset(mark[0] for mark in marks)
         self._half = ""  # the end of the text, while it may be half of a mark
 
     def feed(self, text: str) -> str:
         """The text that is certain."""
+        if not self._half and self._first_signs.isdisjoint(text):  # nearly always, and pieces are many
+            return text
         text = self._half + text
         certain = len(text) - held_back(text, self._marks)
         self._half = text[certain:]
@@ -49,11 +52,11 @@ class Disarmed:
 
 def disarmed(text: str, marks: Sequence[str] = MARKS) -> str:
     """The text with a backslash in each of these marks."""
-    return _first_signs(tuple(marks)).sub(r"\g<0>\\", text)
+    return _pattern(tuple(marks)).sub(r"\g<0>\\", text)
 
 
 @lru_cache
-def _first_signs(marks: Sequence[str]) -> re.Pattern[str]:
+def _pattern(marks: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"{re.escape(mark[0])}(?={re.escape(mark[1:])})" for mark in marks) or r"(?!)")
 
 
