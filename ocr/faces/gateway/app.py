@@ -50,6 +50,7 @@ ROUTES = (
     Route("/v1/files/{id}/url", file_routes.signed_url),
     Route("/v1/files/{id}/content", file_routes.content),
     Route("/v1/files/{id}/pages/{number:int}", file_routes.page),
+    Route("/v1/files/{id}/searchable-pdf", file_routes.searchable_pdf, methods=["POST"]),
 )
 
 
