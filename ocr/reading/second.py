@@ -16,7 +16,7 @@ from ocr.errors import InputError, OCRError
 from ocr.lines.reader import LineReader
 from ocr.reading.request import Request
 from ocr.reading.turning import upright
-from ocr.types import Check, Element, Line, PageEvent, PageResult
+from ocr.types import Check, Element, Line, PageEvent, PageResult, PageStart
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ class SecondReading:
         return list(reader.read(image, is_stopped=lambda: self._is_over))
 
     def checked(self, event: PageEvent) -> PageEvent:
-        """The event; a page's result with the turn of the page, and with what its second reading says of it."""
+        """The event; a page's beginning and result with its turn, and this with what the second reading says of it."""
+        if isinstance(event, PageStart):
+            return replace(event, turned=self._turned.get(event.page, 0))
         if not isinstance(event, PageResult):
             return event
         lines = self._lines.pop(event.page, None)

@@ -51,6 +51,7 @@ OPTIONS = (
     _option("--fetch-limit", "fetch_s", "seconds for a document that is fetched", type=SECONDS),
     _option("--max-body-mb", "max_body_mb", "of a request, in MiB", type=POSITIVE),
     _option("--max-file-mb", "max_file_mb", "of a document, in MiB", type=click.IntRange(1, MAX_FILE_MB)),
+    _option("--max-pages", "max_pages", "of a document that are read in one request", type=POSITIVE),
     _option("--max-waiting", "max_waiting", "documents in the queue; more are answered with 429", type=POSITIVE),
     _option("--patience", "patience_s", "seconds that a document may wait for its turn", type=SECONDS),
     _option("--time-limit", "limit_s", "seconds that a document may be read", type=SECONDS),
