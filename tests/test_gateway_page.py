@@ -181,6 +181,53 @@ def test_formulas_and_tables_stand_in_the_text_as_what_they_are(page: Browser, c
     assert {css: page.js(f"return document.querySelectorAll('.text {css}').length") for css in counts} == counts
 
 
+def test_the_markdown_of_a_page_without_elements_is_shown_by_paragraphs_and_tables(page: Browser, cog: FakeCog) -> None:
+    cog.events = tuple(
+        page_events("# Head\n\n<table><tr><td>a\n\nb</td></tr></table>\n\nend <table> of it", width=9, height=9)
+    )
+    read(page)
+    shown = page.js(
+        "return [...document.querySelectorAll('.text > div')].map((it) => it.firstChild.tagName + it.textContent)"
+    )
+    assert shown == ["H3Head", "TABLEa\n\nb", "Pend <table> of it"]
+
+
+WORST = (
+    "\\(" * 30_000,
+    "<table " * 40_000,
+    "<table>" * 15_000,
+    "$x" * 50_000,
+    "**a" * 30_000,
+    "| - |\n" * 15_000,
+    "`" * 99_999,
+)
+
+
+def test_the_time_for_hostile_text_is_bounded(page: Browser) -> None:
+    script = """
+        const [texts] = arguments;
+        return import("/page/text.js").then(({ pageNodes, elementNodes }) => texts.map((text) => {
+          const began = performance.now();
+          pageNodes(text), elementNodes("formula", text), elementNodes("table", text);
+          return performance.now() - began;
+        }));
+    """
+    assert all(milliseconds < 3000 for milliseconds in page.js(script, WORST))
+
+
+def test_the_policy_lets_nothing_run_or_load_that_is_not_the_page_s_own(page: Browser) -> None:
+    page.messages()
+    page.js("""
+        const script = Object.assign(document.createElement("script"), { textContent: "document.title = 'run'" });
+        const image = Object.assign(document.createElement("img"), { src: "http://127.0.0.1:1/elsewhere.png" });
+        document.body.append(script, image);
+    """)
+    assert page.js("return document.title") == "Document OCR"
+    refused = [message for message in page.messages() if "Content Security Policy" in message]
+    assert any("script-src" in message for message in refused)
+    assert any("img-src" in message for message in refused)
+
+
 def test_a_page_that_lay_is_shown_as_it_was_read(page: Browser, cog: FakeCog, tmp_path: Path) -> None:
     lying = Image.new("RGB", (60, 40), "white")
     lying.paste("red", (0, 30, 10, 40))  # where the upper left corner is after a quarter's turn

@@ -4,6 +4,7 @@ Its pins conflict with those of this project, so it runs in an interpreter of it
 """
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.gateways import FakeCog, data_url, gateway, page_events
 
+AT_HOME = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # it would fetch a list of prices
 ASK = """
 import json, sys, litellm
 url, document = sys.argv[1:]
@@ -35,7 +37,8 @@ def test_litellm_reads_a_pdf(litellm: Path, base: str) -> None:
     cog = FakeCog(events=tuple(page_events("Hello world")))
     with gateway(cog) as url:
         document = data_url(b"%PDF-1.7", "application/pdf")
-        done = subprocess.run([litellm, "-c", ASK, url + base, document], capture_output=True, text=True, check=True)
+        command = [litellm, "-c", ASK, url + base, document]
+        done = subprocess.run(command, env=os.environ | AT_HOME, capture_output=True, text=True, check=True)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("answer ")]
     answer = json.loads(line.removeprefix("answer "))
     assert answer["object"] == "ocr"

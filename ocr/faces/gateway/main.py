@@ -14,6 +14,7 @@ from ocr.faces import exits
 from ocr.faces.gateway.app import application
 from ocr.faces.gateway.door import LOOPBACK_NAMES
 from ocr.faces.gateway.listening import listen
+from ocr.faces.gateway.memory import give_back_what_is_free
 from ocr.faces.gateway.settings import GatewaySettings
 
 DEFAULT = GatewaySettings()
@@ -84,6 +85,7 @@ def cli(host: str, port: int, **fields: Any) -> None:
 
 def run(host: str, port: int, settings: GatewaySettings) -> None:
     """Answer requests until the process is told to end."""
+    give_back_what_is_free()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)

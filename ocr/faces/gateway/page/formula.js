@@ -65,7 +65,8 @@ function node(name, attributes, ...children) {
 }
 
 const row = (nodes) => (nodes.length === 1 ? nodes[0] : node("mrow", {}, ...nodes));
-const fence = (sign, isStretchy) => node("mo", { stretchy: isStretchy, fence: "true" }, sign);
+const TIGHT = { lspace: "0", rspace: "0" }; // for bars, which would stand apart as relations do
+const fence = (sign, isStretchy) => node("mo", { stretchy: isStretchy, fence: "true", ...("|‖".includes(sign) ? TIGHT : {}) }, sign);
 const space = (ems) => node("mspace", { width: `${ems}em` });
 
 function inStyle(letter, style) {

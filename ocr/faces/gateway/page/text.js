@@ -24,16 +24,19 @@ export function elementNodes(type, text) {
   return textNodes(text);
 }
 
-// The nodes of a whole page's markdown.
+// The nodes of a whole page's markdown: tables, which may hold blank lines, and paragraphs.
 export function pageNodes(markdown) {
-  const parts = markdown.split(/(<table[\s>][^]*?<\/table>)/i).flatMap((part, index) => (index % 2 ? [part] : part.split(/\n{2,}/)));
+  const end = markdown.lastIndexOf("</table>") + 1; // behind it no table is looked for: the time would grow with the square
+  const paragraphs = (text) => text.split(/\n{2,}/);
+  const tables = markdown.slice(0, end && end + 7).split(/(<table[\s>][^]*?<\/table>)/);
+  const parts = [...tables.flatMap((part, index) => (index % 2 ? [part] : paragraphs(part))), ...paragraphs(markdown.slice(end && end + 7))];
   return parts.filter((part) => part.trim()).map((part) => make("div", {}, ...textNodes(part)));
 }
 
 function textNodes(text) {
   const heading = /^(#{1,6}) (.*)$/s.exec(text.trim());
   if (heading) return [make(heading[1].length === 1 ? "h3" : "h4", {}, ...inline(heading[2]))];
-  if (/<table[\s>]/i.test(text)) return tables(text);
+  if (/<table[\s>]/i.test(text) && /<t[rdh][\s>]/i.test(text)) return tables(text);
   if (PIPES.test(text.trim())) return [pipes(text.trim())];
   return [make("p", {}, ...inline(text.trim()))];
 }
