@@ -76,6 +76,11 @@ class Setting:
         status = Path(f"/proc/{self.gateway.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
+    def highest_mb(self) -> float:
+        """MiB that it ever held."""
+        status = Path(f"/proc/{self.gateway.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
     def handles(self) -> int:
         """Open files and sockets of the gateway."""
         return len(os.listdir(f"/proc/{self.gateway.pid}/fd"))  # noqa: PTH208
@@ -264,7 +269,10 @@ async def measured(setting: Setting, clients: int, requests: int) -> AsyncIterat
     await asyncio.sleep(1)
     yield (
         "memory and open files of the gateway after that",
-        (f"{setting.resident_mb():.0f} MiB, {setting.handles() - handles:+d} open files"),
+        (
+            f"{setting.resident_mb():.0f} MiB, at most {setting.highest_mb():.0f} MiB so far, "
+            f"{setting.handles() - handles:+d} open files"
+        ),
     )
     seen = await crowd(setting, clients, requests, "killed", kill_after=seconds / 4)
     read = setting.read()

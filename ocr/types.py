@@ -294,6 +294,7 @@ class PageStart:
     page: int  # its number in the document, from 1
     width: int  # px
     height: int  # px
+    turned: int = 0  # as in PageResult
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """A headless Chromium, driven over WebDriver."""
 
+import base64
 import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +14,17 @@ import pytest
 from ocr.faces.cog.server import free_port
 from tests.gateways import wait_until, web
 
+KEYS = {"Escape": "\ue00c", "Tab": "\ue004", "Enter": "\ue007"}  # as WebDriver writes them
+HAND = """
+const [kind, name, content] = arguments;
+const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], name, { type: "image/png" }));
+const event = kind === "paste"
+  ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
+  : new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
+document.querySelector("#drop").dispatchEvent(event);
+"""
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the standard's name for a reference to an element
 
 
@@ -37,6 +50,26 @@ class Browser:
         """Type; into a field for files, their paths."""
         found = self._do("element", using="css selector", value=selector)[ELEMENT]
         self._do(f"element/{found}/value", text=text)
+
+    def press(self, key: str) -> None:
+        """Press and let go of a key: a letter, or one of KEYS."""
+        code = KEYS.get(key, key)
+        strokes = [{"type": kind, "value": code} for kind in ("keyDown", "keyUp")]
+        self._do("actions", actions=[{"type": "key", "id": "keyboard", "actions": strokes}])
+
+    def hand(self, kind: str, file: Path) -> None:
+        """Drop a file on the page, or paste it, as an event of that name brings it."""
+        content = base64.b64encode(file.read_bytes()).decode()
+        self.js(HAND, kind, file.name, content)
+
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """A command of the browser's own protocol, like Emulation.setEmulatedMedia."""
+        return self._do("goog/cdp/execute", cmd=command, params=parameters)
+
+    def screenshot(self) -> bytes:
+        """What is in sight, as a PNG."""
+        answer = self._driver.get(f"/session/{self._session}/screenshot")
+        return base64.b64decode(answer.json()["value"])
 
     def until(self, script: str, seconds: float = 60) -> None:
         """Wait until an expression is true."""

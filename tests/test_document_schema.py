@@ -249,7 +249,7 @@ def test_a_page_read_again_voids_what_came_of_it(read: Reads) -> None:
         {"event": "done"},
         {"event": "markdown", "text": "a"},
         {"event": "markdown", "page": 1, "text": ""},
-        {"event": "page", "page": 1, "width": 0, "height": 10},
+        {"event": "page", "page": 1, "width": 0, "height": 10, "turned": 0},
         {"event": "element", "page": 1, "type": "text", "label": "", "bbox": None, "text": ""},
         {"event": "element", "page": 1, "number": 1, "type": "words", "label": "", "bbox": None, "text": ""},
         {"event": "retry", "page": 1, "reason": "again"},

@@ -6,12 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from ocr.faces.gateway.main import OPTIONS, cli, main
+from ocr.faces.gateway.settings import GatewaySettings
 from tests.gateways import get
 
 COMMAND = [sys.executable, "-P", "-m", "ocr.faces.gateway.main"]
@@ -63,3 +66,43 @@ def test_the_page_of_the_gateway_documents_every_option() -> None:
     for option in options:
         row = re.search(rf"^\| `{option.opts[0]}[ `].*$", documented, re.MULTILINE)
         assert row and f"`{option.envvar}`" in row[0]
+        _, _, default, _ = (cell.strip() for cell in row[0].strip("|").split("|"))
+        assert default == shown(option.default)
+
+
+def shown(default: Any) -> str:
+    if isinstance(default, tuple):
+        return " ".join(default)
+    return "off" if default is False else f"{default:g}"
+
+
+def test_every_option_reaches_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("ocr.faces.gateway.main.application", lambda *parts: given.extend(parts))
+    monkeypatch.setattr("ocr.faces.gateway.main.listen", lambda *_parts: None)
+    words = [word for name, value in WORDS.items() for word in ([name] if value is True else [name, str(value)])]
+    assert main(words) == 0
+    settings, fetch = given
+    assert astuple(settings) == tuple((value,) if isinstance(value, str) else value for value in WORDS.values())
+    assert fetch.keywords == {"max_mb": 4, "seconds": 2.5}
+    assert main([]) == 0
+    assert given[2:] == [GatewaySettings(), None]
+
+
+WORDS = {
+    "--server": "http://cog:1",
+    "--key": "k",
+    "--host-name": "ocr.example",
+    "--allow-origin": "https://a.example",
+    "--remote-documents": True,
+    "--fetch-limit": 2.5,
+    "--max-body-mb": 3,
+    "--max-file-mb": 4,
+    "--max-pages": 5,
+    "--max-waiting": 6,
+    "--patience": 7.5,
+    "--time-limit": 8.5,
+    "--stall-limit": 9.5,
+    "--files-mb": 10,
+    "--files-hours": 11.5,
+}

@@ -10,7 +10,7 @@ from mistralai.client import Mistral
 from mistralai.client.errors import HTTPValidationError, SDKError
 from PIL import Image
 
-from ocr.types import Element, FinishReason
+from ocr.types import Check, Element, FinishReason
 from tests.gateways import FakeCog, data_url, gateway, page_events, post, request
 from tests.pictures import encoded
 
@@ -102,6 +102,27 @@ def test_pictures_are_cut_out_of_the_page(client: Mistral, cog: FakeCog) -> None
     with Image.open(io.BytesIO(base64.b64decode(crop))) as image:
         assert image.size == (100, 100)
         assert all(abs(got - wanted) < 5 for got, wanted in zip(image.getpixel((50, 50)), (255, 0, 0), strict=True))
+
+
+def test_pictures_are_cut_out_of_a_page_as_it_was_read(client: Mistral, cog: FakeCog) -> None:
+    """It lay on its side, and a Cog server drew it half as large."""
+    picture = Image.new("RGB", (480, 640), "white")
+    picture.paste((255, 0, 0), (0, 530, 100, 640))  # where the upper left corner is after a quarter's turn
+    red = Element("picture", "image", (0, 0, 55, 50))
+    cog.events = tuple(page_events("![](images/page-1-1.png)", elements=[red], width=320, height=240, turned=90))
+    document = {"type": "image_url", "image_url": data_url(encoded(picture))}
+    (read,) = client.ocr.process(model="auto", document=document, include_image_base64=True).pages
+    with Image.open(io.BytesIO(base64.b64decode(read.images[0].image_base64.partition(",")[2]))) as image:
+        assert image.size == (110, 100)
+        levels = [image.getpixel(place) for place in ((2, 2), (107, 97))]
+    assert all(red > 240 and green < 15 for red, green, _ in levels)
+
+
+def test_what_a_second_reading_finds_is_told_with_each_page(url: str, cog: FakeCog) -> None:
+    cog.events = tuple(page_events("Hello", check=Check(1, failure="It cannot be read.")))
+    answer = post(f"{url}/v1/ocr", json={"model": "auto", "document": PDF, "ocr": {"check": True}})
+    assert cog.inputs[0]["check"] is True
+    assert answer.json()["pages"][0]["ocr"]["check"]["failure"] == "It cannot be read."
 
 
 @pytest.mark.parametrize("more", [{"image_limit": 0}, {"image_min_size": 101}])

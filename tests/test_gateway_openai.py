@@ -10,8 +10,8 @@ import pytest
 from openai import OpenAI
 
 from ocr.models.tasks import TASKS
-from ocr.types import FinishReason, Retry
-from tests.gateways import FakeCog, data_url, gateway, page_events, post
+from ocr.types import Check, FinishReason, Omitted, Retry
+from tests.gateways import FakeCog, data_url, gateway, get, page_events, post
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,19 @@ def test_our_own_options_and_a_preset_in_the_model_name(client: OpenAI, cog: Fak
             "output_format": "events",
         }
     ]
+
+
+def test_a_second_reading_can_be_asked_for_and_what_it_finds_is_told(
+    client: OpenAI, cog: FakeCog, served: tuple[FakeCog, str]
+) -> None:
+    found = Check(2, omitted=(Omitted("Due in May", (0, 0, 90, 20)),))
+    cog.events = tuple(page_events("Hello", check=found))
+    answer = chat(client, image(), extra_body={"ocr": {"check": True}})
+    assert cog.inputs[0]["check"] is True
+    assert answer.choices[0].ocr["pages"][0]["check"]["omitted"] == [{"text": "Due in May", "bbox": [0, 0, 90, 20]}]
+    response = client.responses.create(model="auto", input=pdf_input(), extra_body={"ocr": {"check": True}})
+    assert response.ocr["pages"][0]["check"]["lines"] == 2  # type: ignore[attr-defined]
+    assert 'ocr_disagreements_total{kind="omitted",model="deepseek-ocr"} 2.0' in get(f"{served[1]}/metrics").text
 
 
 def test_the_text_is_the_reference_of_a_task_that_needs_one(client: OpenAI, cog: FakeCog) -> None:

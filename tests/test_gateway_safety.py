@@ -1,5 +1,7 @@
 """What the gateway lets in: keys, hosts, pages of other sites, bodies; what a client that leaves or stalls costs."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -12,10 +14,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from PIL import Image
 
 from ocr.documents.fetching import fetch_document
 from ocr.faces.gateway import door, listening
+from ocr.faces.gateway.reader import AHEAD, _Output
+from ocr.faces.gateway.servers import Chunk
 from tests.gateways import FakeCog, data_url, delete, gateway, get, options, page_events, post, request, wait_until, web
+from tests.pdfs import pdf
 
 CHAT = "/v1/chat/completions"
 
@@ -118,6 +124,25 @@ def test_too_large_a_document_is_refused(small: str) -> None:
         assert post(url + CHAT, json=asked(b"x" * 2**20)).status_code == 200
 
 
+THREE = pdf(*[Image.new("RGB", (40, 40), "white")] * 3)
+
+
+@pytest.mark.parametrize(
+    ("pages", "status"), [("", 413), ("1-3", 413), ("2-3", 200), ("1,1-2", 200), ("9", 200), ("x", 200)]
+)
+def test_a_document_of_too_many_pages_is_refused_before_it_is_read(small: str, pages: str, status: int) -> None:
+    """What is wrong with a selection otherwise, the Cog server says."""
+    with gateway(cog := FakeCog(), max_pages=2) as url:
+        answer = post(url + CHAT, json=asked(THREE, ocr={"pages": pages}))
+        assert post(url + CHAT, json=asked(b"no document at all")).status_code == 200
+    assert answer.status_code == status
+    if status != 200:
+        assert "3 pages are to be read; at most 2" in answer.json()["error"]["message"]
+        assert "OCR_GATEWAY_MAX_PAGES" in answer.json()["error"]["message"]
+        assert answer.json()["error"]["code"] == "too_many_pages"
+        assert cog.documents == [b"no document at all"]
+
+
 def head(length: int) -> bytes:
     """The head of a request with a body of so many bytes."""
     return f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
@@ -190,6 +215,21 @@ def test_a_reader_that_takes_nothing_is_given_up_and_holds_no_slot() -> None:
             wait_until(lambda: cog.running == 0, seconds=10)
             metrics = wait_for_metric(url, 'ocr_requests_total{route="/v1/chat/completions",status="499"} 1.0')
             assert "ocr_waiting 0.0" in metrics
+
+
+def test_no_more_is_taken_ahead_of_a_slow_reader_than_memory_has_room_for() -> None:
+    async def taken() -> int:
+        output, count = _Output(), 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                while True:
+                    await output.put(Chunk("x" * (AHEAD // 10)))
+                    count += 1
+        await output.get()
+        await output.put(Chunk("x"))
+        return count
+
+    assert asyncio.run(taken()) == 10
 
 
 def wait_for_metric(url: str, line: str) -> str:

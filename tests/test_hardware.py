@@ -23,7 +23,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
         monkeypatch.setattr("transformers.utils.is_flash_attn_2_available", lambda: has_flash)
-        monkeypatch.setattr(hardware, "_is_bfloat16_faster", lambda: bf16)
+        monkeypatch.setattr(hardware, "_multiplies_bfloat16", lambda: bf16)
 
     return pretend
 
@@ -53,12 +53,22 @@ def test_auto_takes_the_dtype_that_a_model_wants_and_a_setting_overrules_it(mach
 
 
 @pytest.mark.parametrize(
-    ("faster", "chosen"),
-    [(torch.bfloat16, "cpu, bfloat16, sdpa"), (torch.float32, "cpu, float32, sdpa")],
+    ("processor", "chosen"),
+    [
+        ("flags\t\t: fpu sse2 avx2 avx512f avx512_bf16 amx_tile", "cpu, bfloat16, sdpa"),
+        ("flags\t\t: fpu sse2 avx512f amx_bf16 amx_tile", "cpu, bfloat16, sdpa"),
+        ("Features\t: fp asimd i8mm bf16 dgh", "cpu, bfloat16, sdpa"),
+        ("flags\t\t: fpu sse2 avx2", "cpu, float32, sdpa"),
+        (None, "cpu, float32, sdpa"),
+    ],
 )
-def test_auto_measures_what_a_page_takes(monkeypatch: pytest.MonkeyPatch, faster: torch.dtype, chosen: str) -> None:
+def test_auto_takes_bf16_where_the_processor_multiplies_in_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processor: str | None, chosen: str
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(hardware, "_page_seconds", lambda dtype: 1.0 if dtype == faster else 2.0)
+    monkeypatch.setattr(hardware, "PROCESSOR", tmp_path / "cpuinfo")
+    if processor is not None:
+        hardware.PROCESSOR.write_text(processor)
     assert str(choose_hardware(Settings())) == chosen
 
 

@@ -164,6 +164,14 @@ def test_a_page_that_lies_is_turned_and_read_upright(results: Results, stands: i
     assert result.check is not None and not result.check.disagreements
 
 
+def test_a_page_tells_its_turn_as_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reader, "engine", lambda self, model: scripted(ANSWER))
+    monkeypatch.setattr(Reader, "_line_reader", lambda self, needed: WrittenLines(*READ))
+    events = Reader(Settings()).read(FREE, [(1, sheet(90))], Decoding())
+    assert next(events) == PageStart(1, 200, 120, turned=270)
+    events.close()
+
+
 def test_a_page_that_stands_is_left_as_it_is(results: Results) -> None:
     (result,) = results(WrittenLines(*READ), ANSWER, pages=[(1, sheet())])
     assert (result.turned, result.problems) == (0, ())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ocr.faces.gateway.main import cli
 from ocr.settings import VARIABLES, Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -23,7 +24,9 @@ def test_there_are_limits_and_tests_to_look_at() -> None:
 
 @pytest.mark.parametrize(("name", "default"), LIMITS)
 def test_a_limit_is_there_and_has_this_default(name: str, default: str) -> None:
-    if name.startswith("OCR_"):
+    if name.startswith("OCR_GATEWAY_"):
+        (value,) = [option.default for option in cli.params if name == getattr(option, "envvar", None)]
+    elif name.startswith("OCR_"):
         (field,) = [field for field, (variable, _) in VARIABLES.items() if variable == name]
         value = getattr(Settings(), field)
     else:

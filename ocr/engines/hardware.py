@@ -3,16 +3,13 @@
 import logging
 import math
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.nn.functional import linear
 
 from ocr.errors import SetupError
-from ocr.settings import Settings
+from ocr.settings import QUANTIZATIONS, Settings
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +24,7 @@ class Hardware:
     dtype: torch.dtype
     attention: str  # of the language model; what vision runs on is the engine's to say
     threads: int = 1  # of the processor
+    bits: int | None = None  # of the language model's weights, where they are not kept as they are
 
     @property
     def experts(self) -> str | None:
@@ -38,7 +36,8 @@ class Hardware:
         return "eager" if has_only_bfloat16 and self.dtype != torch.bfloat16 else None
 
     def __str__(self) -> str:
-        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}"
+        bits = f", weights in {self.bits} bits" if self.bits else ""
+        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}{bits}"
 
 
 def choose_hardware(settings: Settings, dtype: str = "auto") -> Hardware:
@@ -49,7 +48,8 @@ def choose_hardware(settings: Settings, dtype: str = "auto") -> Hardware:
     """
     device = _device(settings.device)
     chosen = _dtype(dtype if settings.dtype == "auto" else settings.dtype, device)
-    hardware = Hardware(device, chosen, _attention(settings.attention, device, chosen), settings.threads)
+    attention, bits = _attention(settings.attention, device, chosen), QUANTIZATIONS[settings.quantization]
+    hardware = Hardware(device, chosen, attention, settings.threads, bits)
     log.info("Running on %s.", hardware)
     return hardware
 
@@ -70,39 +70,19 @@ def _dtype(wanted: str, device: torch.device) -> torch.dtype:
         return dtype
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= AMPERE else torch.float16
-    return torch.bfloat16 if _is_bfloat16_faster() else torch.float32
+    return torch.bfloat16 if _multiplies_bfloat16() else torch.float32
 
 
-def _is_bfloat16_faster() -> bool:
-    """Whether this processor reads a page in less time in bf16 than in fp32."""
-    return _page_seconds(torch.bfloat16) < _page_seconds(torch.float32)
+PROCESSOR = Path("/proc/cpuinfo")  # what the processor can do, on Linux
 
 
-# What a page at Base asks of a full-size DeepSeek-OCR: its vision and prompt take as long as about 80 tokens of its
-# answer (bench/full_size.md), which is what 700 rows at once take in fp32; an answer of 300 tokens is single rows.
-ROWS_AT_ONCE, SINGLE_ROWS = 700, 300
-FEW_ROWS = 64  # at once in the measurement: in bf16 a processor without it takes 32 ms for so many
+def _multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for products in bf16: of AVX-512, of AMX, of ARM.
 
-
-def _page_seconds(dtype: torch.dtype) -> float:
-    """What a page takes of one matrix, by the products that vision, prompts and decoding are made of.
-
-    Single rows run through more matrices than a cache holds, as in decoding, where reading them is what takes the time.
+    One without them decodes somewhat faster in bf16, for weights of half the size are read, but takes more than ten
+    times as long to see a page (bench/check_cost.md).
     """
-    matrices = torch.ones(8, 1792, 1280, dtype=dtype)
-    many, single = torch.ones(FEW_ROWS, 1280, dtype=dtype), torch.ones(1, 1280, dtype=dtype)
-    at_once = _least_seconds(lambda: linear(many, matrices[0]))
-    one = _least_seconds(lambda: [linear(single, matrix) for matrix in matrices]) / len(matrices)
-    return at_once * ROWS_AT_ONCE / FEW_ROWS + one * SINGLE_ROWS
-
-
-def _least_seconds(run: Callable[[], object]) -> float:
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return bool(re.search(r"\b(avx512_|amx_)?bf16\b", PROCESSOR.read_text() if PROCESSOR.exists() else ""))
 
 
 def _attention(wanted: str, device: torch.device, dtype: torch.dtype) -> str:

@@ -127,7 +127,7 @@ class EventsWriter:
         match event:
             case PageStart():
                 self._page, self._elements = event.page, 0
-                return self._line("page", width=event.width, height=event.height)
+                return self._line("page", width=event.width, height=event.height, turned=event.turned)
             case Markdown():
                 # Put together by hand: of all events these are the many.
                 return f'{{"event": "markdown", "page": {self._page}, "text": {as_json(event.text)}}}\n'

@@ -18,7 +18,7 @@ from ocr.lines.reader import LineReader
 from ocr.reading.layers import is_taken
 from ocr.reading.request import Request
 from ocr.reading.turning import OFF, upright
-from ocr.types import Check, Element, Line, PageEvent, PageResult, Source
+from ocr.types import Check, Element, Line, PageEvent, PageResult, PageStart, Source
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,9 @@ class SecondReading:
         return list(reader.read(image, is_stopped=lambda: self._is_over))
 
     def checked(self, event: PageEvent) -> PageEvent:
-        """The event; a page's result with the turn of the page, and with what its second reading says of it."""
+        """The event; a page's beginning and result with its turn, and this with what the second reading says of it."""
+        if isinstance(event, PageStart):
+            return replace(event, turned=self._known.get(event.page, Known()).turned)
         if not isinstance(event, PageResult):
             return event
         known = self._known.pop(event.page, Known())

@@ -101,7 +101,7 @@ class Answer:
     @property
     def own(self) -> dict[str, Any]:
         """What other answers of this kind have no place for, under the name `ocr`."""
-        names = ("page", "width", "height", "finish_reason", "problems", "error")
+        names = ("page", "width", "height", "turned", "finish_reason", "problems", "check", "error")
         return {
             "finish_reason": self.finish_reason.value,
             "model": self.model,

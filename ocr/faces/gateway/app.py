@@ -21,6 +21,7 @@ from ocr.faces.gateway.door import Door
 from ocr.faces.gateway.drawing import Drawing
 from ocr.faces.gateway.figures import Figures
 from ocr.faces.gateway.files import Files
+from ocr.faces.gateway.page_limit import PageLimit
 from ocr.faces.gateway.reader import Reader
 from ocr.faces.gateway.refusals import Refusal
 from ocr.faces.gateway.servers import CogServer
@@ -49,6 +50,7 @@ ROUTES = (
     Route("/v1/files/{id}/url", file_routes.signed_url),
     Route("/v1/files/{id}/content", file_routes.content),
     Route("/v1/files/{id}/pages/{number:int}", file_routes.page),
+    Route("/v1/files/{id}/searchable-pdf", file_routes.searchable_pdf, methods=["POST"]),
 )
 
 
@@ -64,7 +66,7 @@ def application(settings: GatewaySettings, fetch: Fetch | None = None) -> ASGIAp
             ) as http:
                 servers = [CogServer(url, http) for url in settings.servers]
                 turns = Turns(servers, most=settings.max_waiting, patience_s=settings.patience_s)
-                reader = Reader(turns, figures, limit_s=settings.limit_s)
+                reader = Reader(turns, figures, PageLimit(settings.max_pages), limit_s=settings.limit_s)
                 files = Files(Path(folder), max_mb=settings.files_mb, keep_s=settings.files_hours * 3600)
                 documents = Documents(files, fetch, max_mb=settings.max_file_mb)
                 app.state.service = Service(settings, reader, files, documents, figures, Drawing())

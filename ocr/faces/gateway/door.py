@@ -66,7 +66,7 @@ class Door:
             with opened:
                 scope["state"]["client"] = self._client(scope)
                 body = await self._body(scope, receive)
-                await _until_gone(self._app(scope, body, answer.send), receive)
+                await _until_gone(self._app(scope, body, answer.send), receive, answer)
         except Refusal as refusal:
             await answer.refuse(scope, receive, refusal)
         except GoneError:
@@ -157,15 +157,15 @@ def _handing_over(body: bytearray) -> Receive:
     return receive
 
 
-async def _until_gone(work: Awaitable[None], receive: Receive) -> None:
-    """Do the work, and stop it as soon as the client leaves, with GoneError."""
+async def _until_gone(work: Awaitable[None], receive: Receive, answer: "_Answer") -> None:
+    """Do the work, and stop it as soon as the client leaves before it has its answer, with GoneError."""
     doing = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(receive())
     try:
         await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
+        if not doing.done() and not answer.is_whole:
             raise GoneError
-        doing.result()
+        await doing
     finally:
         for task in (doing, leaving):
             task.cancel()
@@ -181,6 +181,7 @@ class _Answer:
         self.id = id_
         self.status = 500  # until one has been sent
         self._has_begun = False
+        self.is_whole = False  # whether all of it is on its way: what is left to do is to tidy up
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -193,6 +194,7 @@ class _Answer:
         try:
             async with asyncio.timeout(self._stall_s):
                 await self._send(message)
+            self.is_whole = message["type"] == "http.response.body" and not message.get("more_body")
         except (TimeoutError, OSError) as error:
             raise GoneError from error
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from ocr.faces.gateway.servers import CogServer
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+DISAGREEMENTS = frozenset({"omitted", "unsupported", "conflicts"})  # of checked pages alone
 TOKENS = ("prompt_tokens", "completion_tokens", "image_tokens")
 
 
@@ -22,6 +23,9 @@ class Figures:
         self._pages = self._counter("pages", "Pages that were read.", "model")
         self._failed_pages = self._counter("failed_pages", "Pages that could not be read.", "model")
         self._problems = self._counter("problems", "Problems that were told of pages.", "model")
+        self._disagreements = self._counter(
+            "disagreements", "Places where `check` found two readings.", "model", "kind"
+        )
         self._retries = self._counter("retries", "Pages that were read again.", "model")
         self._tokens = self._counter("tokens", "Tokens given and written.", "model", "kind")
         self._first = self._histogram("first_token_seconds", "From a page's begin to its first token.", "model")
@@ -54,6 +58,8 @@ class Figures:
         self._failed_pages.labels(model).inc(metrics["failed_pages"])
         self._problems.labels(model).inc(metrics["problems"])
         self._retries.labels(model).inc(metrics["retries"])
+        for kind in DISAGREEMENTS & metrics.keys():
+            self._disagreements.labels(model, kind).inc(metrics[kind])
         for kind in TOKENS:
             self._tokens.labels(model, kind.removesuffix("_tokens")).inc(metrics[kind])
         self._first.labels(model).observe(metrics["time_to_first_token"])

@@ -9,10 +9,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from ocr.errors import choices
 from ocr.faces.gateway.documents import too_large
+from ocr.faces.gateway.drawing import Sheet
 from ocr.faces.gateway.files import PURPOSES, StoredFile
 from ocr.faces.gateway.refusals import wrong
-from ocr.faces.gateway.service import Service, client_of
+from ocr.faces.gateway.sent_back import pages_of
+from ocr.faces.gateway.service import Service, client_of, payload_of
 
+TURNS = ("0", "90", "180", "270")  # degrees clockwise
 URL_HOURS = 24  # that a signed URL is good for where the request does not say
 
 
@@ -59,9 +62,19 @@ async def content(request: Request) -> FileResponse:
 
 
 async def page(request: Request) -> Response:
-    """A page of a file as a picture, over whose pixels the boxes of its elements run."""
-    picture = await Service.of(request).drawing.page(_own(request).path, request.path_params["number"])
-    return Response(picture, media_type="image/jpeg")
+    """A page of a file as a picture, over whose pixels the boxes of its elements run; `turned` as it was read."""
+    turned = request.query_params.get("turned", "0")
+    if turned not in TURNS:
+        raise wrong(f"turned is {turned[:100]!r}; it must be one of: {choices(TURNS)}.", "turned")
+    sheet = Sheet(request.path_params["number"], int(turned))
+    return Response(await Service.of(request).drawing.page(_own(request).path, sheet), media_type="image/jpeg")
+
+
+async def searchable_pdf(request: Request) -> Response:
+    """A file as a PDF with the text that was read of it: the body has `pages` as the JSON document does."""
+    pages = pages_of(await payload_of(request))
+    pdf = await Service.of(request).drawing.searchable(_own(request).path, pages)
+    return Response(pdf, media_type="application/pdf", headers={"Content-Disposition": "attachment"})
 
 
 async def signed_url(request: Request) -> JSONResponse:

@@ -14,6 +14,7 @@ from ocr.faces import exits
 from ocr.faces.gateway.app import application
 from ocr.faces.gateway.door import LOOPBACK_NAMES
 from ocr.faces.gateway.listening import listen
+from ocr.faces.gateway.memory import give_back_what_is_free
 from ocr.faces.gateway.settings import GatewaySettings
 
 DEFAULT = GatewaySettings()
@@ -51,6 +52,7 @@ OPTIONS = (
     _option("--fetch-limit", "fetch_s", "seconds for a document that is fetched", type=SECONDS),
     _option("--max-body-mb", "max_body_mb", "of a request, in MiB", type=POSITIVE),
     _option("--max-file-mb", "max_file_mb", "of a document, in MiB", type=click.IntRange(1, MAX_FILE_MB)),
+    _option("--max-pages", "max_pages", "of a document that are read in one request", type=POSITIVE),
     _option("--max-waiting", "max_waiting", "documents in the queue; more are answered with 429", type=POSITIVE),
     _option("--patience", "patience_s", "seconds that a document may wait for its turn", type=SECONDS),
     _option("--time-limit", "limit_s", "seconds that a document may be read", type=SECONDS),
@@ -83,6 +85,7 @@ def cli(host: str, port: int, **fields: Any) -> None:
 
 def run(host: str, port: int, settings: GatewaySettings) -> None:
     """Answer requests until the process is told to end."""
+    give_back_what_is_free()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -96,12 +96,12 @@ async def _add_pictures(
     service: Service, document: IO[bytes], pages: list[MistralPage], inputs: Mapping[str, Any]
 ) -> None:
     """Cut the pictures out of the document's pages, where there are any."""
-    boxes = {page.number: [picture["box"] for picture in page.pictures] for page in pages if page.pictures}
-    if not boxes:
+    sheets = [page.sheet for page in pages if page.pictures]
+    if not sheets:
         return
     document.seek(0)
     dpi = {"dpi": inputs["dpi"]} if "dpi" in inputs else {}
-    crops = await service.drawing.crops(document.read(), boxes, **dpi)
+    crops = await service.drawing.crops(document.read(), sheets, **dpi)
     pictures = [picture for page in pages for picture in page.pictures]
     for picture, crop in zip(pictures, crops, strict=True):
         picture["content"] = f"data:image/jpeg;base64,{base64.b64encode(crop).decode()}"

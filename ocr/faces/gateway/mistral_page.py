@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ocr.faces.gateway.drawing import Sheet
 from ocr.faces.gateway.service import field
 from ocr.output.blocks import blocks, grid
 from ocr.output.markdown import picture_name
@@ -38,6 +39,12 @@ class MistralPage:
         self._tables: list[dict[str, Any]] = []
         self._ids: dict[int, dict[str, str]] = {}  # of elements by their place: the name of their picture or table
 
+    @property
+    def sheet(self) -> Sheet:
+        """The page to be drawn, with the places of its pictures."""
+        size = self._page["width"], self._page["height"]
+        return Sheet(self.number, self._page["turned"], size, [picture["box"] for picture in self.pictures])
+
     def take_out(self, asked: Mapping[str, Any], before: int) -> None:
         """Give pictures their names, `before` of them being on earlier pages, and take tables out where asked."""
         most, smallest = field(asked, "image_limit", int), field(asked, "image_min_size", int) or 0
@@ -71,7 +78,7 @@ class MistralPage:
 
     def json(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The page in their form; what theirs has no place for stands under `ocr`."""
-        own = {name: self._page[name] for name in ("finish_reason", "problems", "error")}
+        own = {name: self._page[name] for name in ("finish_reason", "problems", "check", "error")}
         return {
             "index": self.number - 1,
             "markdown": self._markdown,

@@ -1,4 +1,4 @@
-"""The web page at `/`: three files of the package, and the choices that it offers."""
+"""The web page at `/`: a few files of the package, and the choices that it offers."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,7 +12,8 @@ from ocr.faces.gateway.refusals import Refusal
 from ocr.models.tasks import DEFAULT_PRESET, TASKS
 
 FOLDER = Path(__file__).parent / "page"
-PARTS: Mapping[str, str] = {"page.css": "text/css", "page.js": "text/javascript"}
+SCRIPTS = ("page.js", "sheet.js", "text.js", "formula.js")
+PARTS: Mapping[str, str] = {"page.css": "text/css", **dict.fromkeys(SCRIPTS, "text/javascript")}
 # Nothing but the page's own files is loaded, and nothing that stands in a document can run.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -26,7 +27,7 @@ async def index(_request: Request) -> FileResponse:
 
 
 async def part(request: Request) -> FileResponse:
-    """Its style or its script."""
+    """Its style or one of its scripts."""
     name = request.path_params["name"]
     if name not in PARTS:
         raise Refusal(HTTPStatus.NOT_FOUND, f"The page has no part {name[:100]!r}.")

@@ -11,29 +11,59 @@ from typing import IO, Any
 from ocr.errors import choices
 from ocr.faces.gateway.asking import OWN_FIELDS
 from ocr.faces.gateway.figures import Figures
+from ocr.faces.gateway.page_limit import PageLimit
 from ocr.faces.gateway.refusals import Refusal, full, wrong
 from ocr.faces.gateway.servers import Chunk, CogServer, Done, NotTakenError
 from ocr.faces.gateway.turns import KNOCK_S, Turns
 
-AHEAD = 10_000  # chunks that are taken from Cog before a slow client takes them, so that its slot is free early
+AHEAD = 1 << 20  # bytes that are taken from Cog before a slow client takes them, so that its slot is free early
+CHUNK = 200  # bytes of a chunk beside its text
 
-_Output = asyncio.Queue[Chunk | Done | Exception]
+
+class _Output:
+    """What has come of a prediction and was not taken yet: so much that its text takes about AHEAD."""
+
+    def __init__(self) -> None:
+        self._items: asyncio.Queue[Chunk | Done | Exception] = asyncio.Queue()
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def put(self, item: Chunk | Done | Exception) -> None:
+        await self._room.wait()
+        self._items.put_nowait(item)
+        self._count(item, 1)
+
+    async def get(self) -> Chunk | Done | Exception:
+        item = await self._items.get()
+        self._count(item, -1)
+        return item
+
+    def _count(self, item: Chunk | Done | Exception, sign: int) -> None:
+        self._bytes += sign * (CHUNK + (len(item.text) if isinstance(item, Chunk) else 0))
+        if self._bytes < AHEAD:
+            self._room.set()
+        else:
+            self._room.clear()
 
 
 class Reader:
     """Reads documents with the servers behind some Turns."""
 
-    def __init__(self, turns: Turns, figures: Figures, *, limit_s: float) -> None:
+    def __init__(self, turns: Turns, figures: Figures, pages: PageLimit, *, limit_s: float) -> None:
         self.turns = turns
+        self._pages = pages
         self._figures = figures
         self._limit_s = limit_s
 
     async def read(self, document: IO[bytes], inputs: Mapping[str, Any], client: str) -> AsyncGenerator[Chunk | Done]:
         """The output of one prediction, and its figures as the last; closing the generator cancels it.
 
-        Raises Refusal where it is not taken, fails, or takes longer than the limit, its wait not counted.
+        Raises Refusal where it has too many pages, is not taken, fails, or takes longer than the limit, its wait not
+        counted.
         """
-        output: _Output = asyncio.Queue(AHEAD)
+        await self._pages.check(document, str(inputs.get("pages", "")), client)
+        output = _Output()
         reading = asyncio.create_task(self._until_taken(document, inputs, client, output))
         try:
             while not isinstance(item := await output.get(), Done):

@@ -15,6 +15,7 @@ class GatewaySettings:
     fetch_s: float = 60.0
     max_body_mb: int = 100  # MiB
     max_file_mb: int = 70  # MiB; in base64 it must fit into the 100 MiB that Cog takes
+    max_pages: int = 1000  # as OCR_MAX_PAGES of a Cog server
     max_waiting: int = 64
     patience_s: float = 300.0  # the Mistral client itself gives up after as long
     limit_s: float = 3600.0
