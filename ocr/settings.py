@@ -11,6 +11,7 @@ from ocr.errors import SetupError, choices
 DEVICES = ("auto", "cuda", "cpu")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 ATTENTIONS = ("auto", "flash_attention_2", "sdpa", "eager")
+QUANTIZATIONS: Mapping[str, int | None] = {"none": None, "8bit": 8, "4bit": 4}
 SWITCH = {"0": False, "1": True}
 MAX_BATCH = 64  # pages
 MAX_SLOTS = 64  # predictions
@@ -26,6 +27,7 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     attention: str = "auto"
+    quantization: str = "none"  # of the language model's weights
     max_pixels: int = 64_000_000  # of one image: what 2 GiB hold of the worst format; A4 at 600 dpi has 35 million
     max_file_mb: int = 100  # MiB; Cog's own limit on a request body
     drawing_s: int = 600  # seconds of processor time to draw or decode all pages of one document
@@ -133,6 +135,7 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str, str], object]]] = {
     "device": ("OCR_DEVICE", _one_of(DEVICES)),
     "dtype": ("OCR_DTYPE", _one_of(DTYPES)),
     "attention": ("OCR_ATTENTION", _one_of(ATTENTIONS)),
+    "quantization": ("OCR_QUANTIZATION", _one_of(tuple(QUANTIZATIONS))),
     "max_pixels": ("OCR_MAX_PIXELS", _positive_int),
     "max_file_mb": ("OCR_MAX_FILE_MB", _positive_int),
     "drawing_s": ("OCR_DRAWING_S", _positive_int),

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ocr.errors import SetupError
-from ocr.settings import Settings
+from ocr.settings import QUANTIZATIONS, Settings
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Hardware:
     dtype: torch.dtype
     attention: str  # of the language model; what vision runs on is the engine's to say
     threads: int = 1  # of the processor
+    bits: int | None = None  # of the language model's weights, where they are not kept as they are
 
     @property
     def experts(self) -> str | None:
@@ -35,7 +36,8 @@ class Hardware:
         return "eager" if has_only_bfloat16 and self.dtype != torch.bfloat16 else None
 
     def __str__(self) -> str:
-        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}"
+        bits = f", weights in {self.bits} bits" if self.bits else ""
+        return f"{self.device}, {str(self.dtype).removeprefix('torch.')}, {self.attention}{bits}"
 
 
 def choose_hardware(settings: Settings, dtype: str = "auto") -> Hardware:
@@ -46,7 +48,8 @@ def choose_hardware(settings: Settings, dtype: str = "auto") -> Hardware:
     """
     device = _device(settings.device)
     chosen = _dtype(dtype if settings.dtype == "auto" else settings.dtype, device)
-    hardware = Hardware(device, chosen, _attention(settings.attention, device, chosen), settings.threads)
+    attention, bits = _attention(settings.attention, device, chosen), QUANTIZATIONS[settings.quantization]
+    hardware = Hardware(device, chosen, attention, settings.threads, bits)
     log.info("Running on %s.", hardware)
     return hardware
 

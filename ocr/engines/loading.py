@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from ocr.engines.hardware import Hardware
+from ocr.engines.quantization import quantize
 from ocr.errors import SetupError
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def load_model(
                 None,
                 config=config,
                 state_dict=dict(_tensors(folder)),
-                dtype=hardware.dtype,
+                dtype=_stored_dtype(folder) if hardware.bits else hardware.dtype,
                 attn_implementation=dict(attention) if isinstance(attention, Mapping) else attention,
                 experts_implementation=hardware.experts,
                 ignore_mismatched_sizes=True,  # they are errors below, with their names
@@ -48,9 +49,19 @@ def load_model(
     faults = list(_faults(report))
     if faults:
         raise SetupError(f"The config and the weights in {folder} do not fit each other: {'; '.join(faults)}.")
+    if hardware.bits:
+        _put_into_bits(model, hardware.bits, hardware.dtype)
     model = model.eval().to(hardware.device)  # one tensor after the other; never to a dtype, which would round angles
     log.info("Loaded %s in %.1f s.", folder.name, time.monotonic() - started)
     return model
+
+
+def _put_into_bits(model: Any, bits: int, dtype: torch.dtype) -> None:
+    """Quantise the weights as they are stored, before the device or a wider dtype has to hold them whole."""
+    with freed_memory_goes_back():
+        quantize(model, bits)
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
 
 
 # Parameters of glibc's mallopt, from malloc.h, in bytes: memory above the end of the heap that is given back, and the
@@ -86,6 +97,13 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
         file: Any = safe_open(path, framework="pt", backend="pread")
         for name in file.keys():  # noqa: SIM118  it is no mapping
             yield name, file.get_slice(name)
+
+
+def _stored_dtype(folder: Path) -> torch.dtype:
+    """The dtype of a checkpoint's first tensor, which is that of all."""
+    _name, tensor = next(_tensors(folder))
+    dtype: torch.dtype = tensor[:0].dtype
+    return dtype
 
 
 def _faults(report: Mapping[str, Any]) -> Iterator[str]:
