@@ -77,7 +77,18 @@ class Predictor(BasePredictor):
         ),
         model: str = Input(
             description="Which model reads the page; auto takes the first one this server was set up with.",
-            choices=["auto", "deepseek-ocr", "dots.ocr", "dots.mocr", "pp-ocr", "deepseek-ocr-tiny"],
+            choices=[
+                "auto",
+                "deepseek-ocr",
+                "dots.ocr",
+                "dots.mocr",
+                "qwen3-vl-4b",
+                "qwen2.5-vl-7b",
+                "olmocr-2",
+                "firered-ocr",
+                "pp-ocr",
+                "deepseek-ocr-tiny",
+            ],
             default="auto",
         ),
         output_format: str = Input(

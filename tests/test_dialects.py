@@ -236,6 +236,9 @@ PLACED: dict[str, Callable[[Sequence[float]], str]] = {
     "grounded": lambda box: block("text", f"[{list(box)}]", "words"),
     "layout_json": lambda box: json.dumps({"bbox": box, "category": "Text", "text": "words"}),
     "element_json": lambda box: json.dumps({"bbox": box, "category": "text", "text": "words"}),
+    "spotted_json": lambda box: json.dumps([{"bbox_2d": box, "text_content": "words"}]),
+    "boxed_html": lambda box: '<p data-bbox="{} {} {} {}">words</p>'.format(*box),
+    "front_matter": lambda box: "![words](page_{:.0f}_{:.0f}_{:.0f}_{:.0f}.png)".format(*box),
     "scene_text": lambda box: "({0}, {1}), ({2}, {1}), ({2}, {3}), ({0}, {3}) words\n".format(*box),
 }
 

@@ -17,13 +17,14 @@ from tokenizers import Tokenizer
 
 from bench.shapes_dots import PREPROCESSOR, SPECIAL_IDS
 from ocr.decoding.rules import NgramBan
+from ocr.engines.patches import patch_rules
 from ocr.engines.processor import Processor
 from ocr.errors import InputError
 from ocr.models.catalog import MODELS
 from ocr.models.deepseek.card import DEEPSEEK_OCR
 from ocr.models.deepseek.processor import DeepSeekProcessor
 from ocr.models.dots.card import DOTS_OCR
-from ocr.models.dots.processor import DotsProcessor, patch_rules
+from ocr.models.dots.processor import DotsProcessor
 from ocr.types import PageInput
 from tests.checkpoints import GOLDEN, byte_tokenizer
 from tests.real_tokenizers import UnreachableError, deepseek_tokenizer, dots_tokenizer, held_to

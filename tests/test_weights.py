@@ -428,9 +428,13 @@ def test_the_table_names_only_data_files_and_pinned_revisions() -> None:
             assert all(len(bytes.fromhex(wheel.sha256)) == 32 for wheel in row.wheels)
             assert row.total_bytes == sum(size for size, _ in row.pins.values())
             continue
+        if not row.can_be_fetched:
+            assert row.repository and (row.files, row.archive) == ((), None)
+            continue
         assert row.revision is not None and len(bytes.fromhex(row.revision)) == 20
         names = {file.name for file in row.files}
-        assert {"config.json", "tokenizer.json", INDEX} <= names
+        assert {"config.json", "tokenizer.json"} <= names
+        assert names & {INDEX, "model.safetensors"}
         assert {Path(file).suffix for file in names} == {".json", ".safetensors"}
         assert row.tensor_bytes is None or 0 <= row.total_bytes - row.tensor_bytes < 20_000_000
 

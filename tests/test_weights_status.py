@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocr.weights.status import Kind, Readiness, default_root, missing_message, status
+from ocr.weights.table import checkpoints
 from tests.fetching import own
 
 
@@ -104,8 +105,17 @@ CASES = {
         Kind.OWN,
         "",
         "absent",
-        "No checkpoint 'dotsocr' in ROOT; put your own folder there, or use one of: deepseek-ocr, dots.ocr, dots.mocr,"
-        " pp-ocr, deepseek-ocr-tiny.",
+        f"No checkpoint 'dotsocr' in ROOT; put your own folder there, or use one of: {', '.join(checkpoints())}.",
+    ),
+    "a model of which no revision is known": Case(
+        "firered-ocr",
+        None,
+        Readiness.ABSENT,
+        Kind.OWN,
+        "",
+        "absent",
+        "The weights of firered-ocr are not in ROOT, and no revision of FireRedTeam/FireRed-OCR is pinned here that"
+        " could be fetched: download it yourself (4.3 GB) and put it into ROOT/firered-ocr.",
     ),
 }
 

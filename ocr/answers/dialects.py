@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
+from ocr.answers.boxed_html import BoxedHtml
 from ocr.answers.boxes import Scale
 from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.grounded import Grounded
 from ocr.answers.layout_json import LayoutJson
+from ocr.answers.pictured import FrontMatter
 from ocr.answers.scene_text import SceneText
 from ocr.types import AnswerEvent, Text
 
@@ -45,5 +47,8 @@ PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "grounded": Grounded,
     "layout_json": LayoutJson,
     "element_json": partial(LayoutJson, categories={name: name for name in ELEMENT_TYPES}),
+    "spotted_json": partial(LayoutJson, has_categories=False),
     "scene_text": SceneText,
+    "boxed_html": BoxedHtml,
+    "front_matter": FrontMatter,
 }

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from ocr.answers.text import Pieces
 
-MARKERS = ("bbox", "category", "text")  # an object that begins with one of these names is an element
+# An object that begins with one of these names is an element.
+MARKERS = ("bbox", "bbox_2d", "category", "text", "text_content")
+_LONGEST_MARKER = max(map(len, MARKERS))
 MAX_NAME = 32  # characters
 
 # Longest run of white space, in characters, across which it is asked what follows: a model gone astray may write white
@@ -63,10 +65,10 @@ class _Patterns:
     """How strings end and elements begin, in objects whose names stand in this kind of quote, or in none."""
 
     def __init__(self, opening: str) -> None:
-        closing = _QUOTES.get(opening, "")
+        closing, most = _QUOTES.get(opening, ""), _LONGEST_MARKER
         markers = "|".join(MARKERS)
         marker = rf"{opening}(?:{markers}){closing}{_GAP}:"
-        maybe_marker = rf"{opening}\w{{0,8}}(?:{closing}{_GAP})?" if opening else rf"\w{{1,8}}{_GAP}"
+        maybe_marker = rf"{opening}\w{{0,{most}}}(?:{closing}{_GAP})?" if opening else rf"\w{{1,{most}}}{_GAP}"
         name = rf"{opening}\w[\w .-]{{0,{MAX_NAME - 1}}}{closing}{_GAP}:" if opening else rf"\w{{1,{MAX_NAME}}}{_GAP}:"
         maybe_name = (
             rf"{opening}(?:\w[\w .-]{{0,{MAX_NAME - 1}}}(?:{closing}{_GAP})?)?"

@@ -29,7 +29,7 @@ FORMULA = "Formula"
 FIELDS: Mapping[str, Sequence[str]] = {
     "bbox": ("bbox", "bbox_2d", "box", "bounding_box"),
     "category": ("category", "type", "label", "class"),
-    "text": ("text", "content", "value", "html", "markdown", "latex", "transcription"),
+    "text": ("text", "content", "value", "html", "markdown", "latex", "transcription", "text_content"),
 }
 _NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,15})?")
 _SCALAR = re.compile(r"true|false|null|True|False|None|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -45,10 +45,12 @@ class LayoutJson:
     text, or a place and a category. What stands in an element under any other name, or outside of all, is reported.
     """
 
-    def __init__(self, scale: Scale, categories: Mapping[str, str] = CATEGORIES) -> None:
-        """`categories` are the types of elements by the model's words for them."""
+    def __init__(
+        self, scale: Scale, categories: Mapping[str, str] = CATEGORIES, *, has_categories: bool = True
+    ) -> None:
+        """`categories` are the types of elements by the model's words for them; some answers have none."""
         self.problems: list[str] = []
-        self._categories = categories
+        self._categories, self._has_categories = categories, has_categories
         self._scale = scale
         self._objects = JsonObjects()
         self._has_prose = False
@@ -88,7 +90,7 @@ class LayoutJson:
             return
         elif box is None:
             self.problems.append(f"An element without a box of four numbers: {what}")
-        elif not category:
+        elif self._has_categories and not category:
             self.problems.append(f"An element without a category: {what}")
         if not all(value.quote or _is_scalar(value) for value in values["text"]):
             self.problems.append(f"A text without quotes: {what}")

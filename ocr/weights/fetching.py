@@ -39,7 +39,7 @@ def fetch(name: str, root: Path, *, report: Report = print) -> Path:
 def _mend(found: Status, report: Report) -> None:
     """Have a whole checkpoint where there is none, or raise SetupError."""
     name, folder, root = found.name, found.folder, found.folder.parent
-    if found.row is None or found.row.is_embedded:
+    if found.row is None or not found.row.can_be_fetched:
         if found.readiness is Readiness.BROKEN:
             raise SetupError("\n  ".join([f"{folder} is not a whole checkpoint:", *found.faults]))
         raise SetupError(found.message)

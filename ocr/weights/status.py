@@ -83,7 +83,8 @@ def status(name: str, root: Path) -> Status:
     elif row.is_embedded:
         kind = Kind.EMBEDDED
     else:
-        kind = Kind.OWN if is_there and not os.path.lexists(folder / LOCK) else Kind.PINNED
+        is_own = is_there and not os.path.lexists(folder / LOCK)
+        kind = Kind.PINNED if row.can_be_fetched and not is_own else Kind.OWN
     return Status(name, folder, row, readiness, kind, faults)
 
 
@@ -95,6 +96,11 @@ def missing_message(name: str, root: Path) -> str:
         return f"No checkpoint {name!r} in {root}; put your own folder there, or use one of: {known}."
     if row.is_embedded:
         return f"{name} is part of this project but not in {root}: restore it with `{command}`."
+    if not row.can_be_fetched:
+        return (
+            f"The weights of {name} are not in {root}, and no revision of {row.repository} is pinned here that could be"
+            f" fetched: download it yourself ({size_text(row.total_bytes)}) and put it into {folder}."
+        )
     return (
         f"The weights of {name} are not in {root}. Where there is a network, `{command}` fetches them"
         f" ({size_text(row.total_bytes)}); a whole folder can also be copied to {folder}."
@@ -102,9 +108,9 @@ def missing_message(name: str, root: Path) -> str:
 
 
 def _command(name: str, root: Path) -> str:
-    """What to type to have a checkpoint whole; empty where the table does not name it."""
+    """What to type to have a checkpoint whole; empty where the table does not say what to fetch."""
     row = table.checkpoints().get(name)
-    if row is None:
+    if row is None or not (row.is_embedded or row.can_be_fetched):
         return ""
     if row.is_embedded:
         return f"git checkout -- {root / name}"

@@ -14,11 +14,11 @@ from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
-from ocr.engines.patches import PatchRules, patch_rows
+from ocr.engines.patches import PatchRules, patch_rows, patch_rules
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.dots.card import IMAGE
-from ocr.models.dots.processor import DotsProcessor, Page, patch_rules
+from ocr.models.dots.processor import DotsProcessor, Page
 from ocr.models.dots.vision import Grid, VisionShape, VisionTower
 from ocr.settings import Settings
 

@@ -1,14 +1,13 @@
 """What dots.ocr and dots.mocr see of a page: its size for them and a prompt. Knows no network and no torch."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from PIL import Image
 from tokenizers import Tokenizer
 
-from ocr.engines.checkpoint import check_fields, token_id
+from ocr.engines.checkpoint import token_id
 from ocr.engines.patches import PatchRules, resized_size
 from ocr.engines.processor import Processor, Ready
 from ocr.engines.prompts import fill
@@ -17,27 +16,6 @@ from ocr.models.card import Card
 from ocr.models.dots.card import FRAME, FRAME_TOKENS, IMAGE
 from ocr.models.dots.region import REGION, region
 from ocr.types import PageInput, Prompt
-
-
-def patch_rules(preprocessor: Mapping[str, Any], *, patch: int, merge: int) -> PatchRules:
-    """How pages become patches, from a checkpoint's preprocessor_config.json; `patch` and `merge` are the tower's.
-
-    Raises SetupError if values are missing or are not those that the tower was built for.
-    """
-    needed = ("patch_size", "merge_size", "min_pixels", "max_pixels", "image_mean", "image_std")
-    fixed = {"patch_size": patch, "merge_size": merge, "temporal_patch_size": 1}
-    check_fields("preprocessor_config.json", preprocessor, needed, fixed)
-    _, _, min_pixels, max_pixels, mean, std = (preprocessor[field] for field in needed)
-    return PatchRules(
-        patch,
-        merge,
-        min_pixels,
-        max_pixels,
-        tuple(mean),
-        tuple(std),
-        rescale=preprocessor.get("rescale_factor", 1 / 255),
-        resample=preprocessor.get("resample", Image.Resampling.BICUBIC),
-    )
 
 
 @dataclass(frozen=True)

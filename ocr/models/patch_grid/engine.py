@@ -1,0 +1,121 @@
+"""The engine of all models of a patch grid, around transformers' own classes: their configs and their first pass.
+Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from einops import rearrange
+from torch import Tensor
+
+from ocr.decoding.sequence import DeepStack, FirstPass
+from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
+from ocr.engines.hardware import choose_hardware
+from ocr.engines.loading import load_model
+from ocr.engines.native import NativeEngine, Network
+from ocr.engines.patches import PatchRules, patch_rows, patch_rules
+from ocr.errors import SetupError
+from ocr.models.patch_grid.card import GridCard
+from ocr.models.patch_grid.family import Family
+from ocr.models.patch_grid.processor import GridProcessor, Page
+from ocr.settings import Settings
+
+
+def load(folder: Path, card: GridCard, settings: Settings) -> NativeEngine[Page]:
+    """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
+    hardware = choose_hardware(settings, card.dtype)
+    config = model_config(read_json(folder / "config.json"), card.family)
+    rules = _rules(read_json(folder / "preprocessor_config.json"), config.vision_config, card)
+    context = config.get_text_config().max_position_embeddings
+    processor = GridProcessor(load_tokenizer(folder), context, card, rules)
+    if processor.image_token != config.image_token_id:
+        raise SetupError(
+            f"The tokenizer has {card.image!r} as {processor.image_token}, the config as {config.image_token_id}; "
+            "the files are of different checkpoints."
+        )
+    model_class = getattr(transformers, card.family.model)
+    model = load_model(model_class, folder, config, hardware, hardware.attention)
+    return NativeEngine(processor, GridNetwork(model, rules))
+
+
+_TEXT_FIELDS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "rope_theta",
+    "mrope_section",
+    "tie_word_embeddings",
+)
+_VISION_FIELDS = ("hidden_size", "intermediate_size", "patch_size", "spatial_merge_size")
+
+
+def model_config(checkpoint: Mapping[str, Any], family: Family) -> Any:
+    """transformers' config for a checkpoint's own config.json, in which the language model may stand flat.
+
+    Raises SetupError for another model's, and where a number is missing: those that the class has of its own are some
+    other checkpoint's.
+    """
+    vision = checkpoint.get("vision_config")
+    if checkpoint.get("model_type") != family.model_type or not isinstance(vision, dict):
+        raise SetupError(
+            f"The checkpoint's config.json has model_type {checkpoint.get('model_type')!r}; "
+            f"this model's has {family.model_type!r} and a vision_config."
+        )
+    given = copy.deepcopy(dict(checkpoint))  # transformers writes into what it is given
+    text = given.get("text_config", given)
+    tied = given.get("tie_word_embeddings", text.get("tie_word_embeddings"))
+    if tied is not None:
+        given["tie_word_embeddings"] = text["tie_word_embeddings"] = tied  # classes look in one place or the other
+    rope = {**(text.get("rope_scaling") or {}), **(text.get("rope_parameters") or {})}
+    check_fields("config.json", {**rope, **text}, (*_TEXT_FIELDS, *family.text_fields), {})
+    check_fields("config.json", given, ("image_token_id",), {})
+    check_fields("vision_config", vision, (*_VISION_FIELDS, *family.vision_fields), {})
+    return getattr(transformers, family.config).from_dict(given)
+
+
+def _rules(preprocessor: Mapping[str, Any], vision: Any, card: GridCard) -> PatchRules:
+    return patch_rules(
+        {**preprocessor, **card.limits},
+        patch=vision.patch_size,
+        merge=vision.spatial_merge_size,
+        frames=getattr(vision, "temporal_patch_size", 1),
+        raster=card.family.raster,
+    )
+
+
+class GridNetwork(Network[Page]):
+    """The vision tower and the language model."""
+
+    def __init__(self, model: Any, rules: PatchRules) -> None:
+        super().__init__(model)
+        self._rules = rules
+
+    @torch.inference_mode()
+    def first_pass(self, page: Page) -> FirstPass:
+        """A page's prompt with the image's features in their places, which are places in the plane."""
+        ids = torch.tensor([page.ids], device=self.model.device)
+        image_token = self.model.config.image_token_id
+        is_image = ids == image_token
+        grid = torch.tensor([[1, *page.grid]], device=self.model.device)  # one picture: rows, columns
+        seen = self.model.model.get_image_features(self.pixels(page), grid, return_dict=True)
+        positions, _ = self.model.model.get_rope_index(ids, mm_token_type_ids=is_image.int(), image_grid_thw=grid)
+        layers = tuple(torch.cat(list(layer)) for layer in getattr(seen, "deepstack_features", None) or ())
+        return FirstPass(
+            self.merge(page.ids, torch.cat(list(seen.pooler_output)), image_token),
+            positions[:, 0],  # (axes, tokens)
+            DeepStack(is_image[0], layers) if layers else None,
+        )
+
+    def pixels(self, page: Page) -> Tensor:
+        """A page's patches as the class takes them."""
+        rules = self._rules
+        rows = torch.from_numpy(patch_rows(page.image, page.size, rules)).to(self.model.device)
+        return rearrange(rows, "n (rgb p q) -> n rgb p q", p=rules.patch, q=rules.patch) if rules.raster else rows

@@ -1,0 +1,69 @@
+"""What models of a patch grid see of a page: its size for them and a prompt. Knows no network and no torch."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from PIL import Image
+from tokenizers import Tokenizer
+
+from ocr.engines.checkpoint import token_id
+from ocr.engines.patches import PatchRules
+from ocr.engines.processor import Processor, Ready
+from ocr.engines.prompts import fill
+from ocr.models.patch_grid.card import GridCard, Look
+from ocr.models.patch_grid.family import Size
+from ocr.types import PageInput
+
+_TOKEN = re.compile(r"<\|[^<>|]+\|>")  # how special tokens stand in a frame
+
+
+@dataclass(frozen=True)
+class Page(Ready):
+    """One page ready to run."""
+
+    image: Image.Image
+    size: Size  # px, what the model sees
+    grid: tuple[int, int]  # patches: rows, columns
+
+
+class GridProcessor(Processor[Page]):
+    """Pages to their size for the model, and prompts."""
+
+    def __init__(self, tokenizer: Tokenizer, context: int, card: GridCard, rules: PatchRules) -> None:
+        """Raises SetupError where the tokenizer lacks a token of the frame, and would spell it out."""
+        super().__init__(tokenizer, context, card.end_tokens, card.ngram_limit)
+        self.rules = rules
+        self.skip_special_tokens = not card.answers_in_tokens
+        self._card = card
+        for token in _TOKEN.findall(card.frame.around("")):
+            token_id(tokenizer, token)
+        self.image_token = token_id(tokenizer, card.image)
+
+    def prepare(self, page: PageInput) -> Page:
+        """A page's size for the model and its prompt. Raises InputError for a page or text it cannot be given."""
+        size = self._seen(page.image.size, page.preset)
+        count = math.prod(size) // self.rules.multiple**2
+        ids = self.checked(self._prompt_ids(page, count), count)
+        grid = size[1] // self.rules.patch, size[0] // self.rules.patch
+        return Page(ids, count, self._card.extent or size, page.image, size, grid)
+
+    def _seen(self, size: Size, look: Look) -> Size:
+        if look.side:
+            factor = look.side / max(size)
+            size = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+        return self._card.family.sizing(*size, replace(self.rules, max_pixels=self._most_pixels(look)))
+
+    def _most_pixels(self, look: Look) -> int:
+        return min(look.area or self.rules.max_pixels, self.rules.max_pixels)
+
+    def scale(self, size: Size, preset: Look) -> float:
+        """How many px the model sees at this preset for each px of a page, but for the rounding to whole patches."""
+        side = preset.side / max(size) if preset.side else 1.0
+        return min(1.0, side, math.sqrt(self._most_pixels(preset) / math.prod(size)))
+
+    def _prompt_ids(self, page: PageInput, image_tokens: int) -> Iterator[int]:
+        text = self._card.frame.around(fill(page.prompt, page.text, self.reserved), page.prompt.system)
+        for token in self.tokenizer.encode(text, add_special_tokens=False).ids:
+            yield from [token] * (image_tokens if token == self.image_token else 1)

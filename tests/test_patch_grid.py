@@ -1,0 +1,176 @@
+"""The engine of all models of a patch grid, against transformers: its processors' pixels, its classes' generate()."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import transformers
+from PIL import Image
+from torch import Tensor
+
+from ocr.engines.native import NativeEngine
+from ocr.engines.patches import patch_rows
+from ocr.errors import InputError, SetupError
+from ocr.models.patch_grid.card import Look
+from ocr.models.patch_grid.engine import load, model_config
+from ocr.types import Decoding, PageInput, Piece, Prompt
+from tests.checkpoints_dots import FLOAT32
+from tests.checkpoints_grid import KINDS, Kind, tiny_model, write_grid
+from tests.pictures import page
+from tests.test_positions import Page as Reference
+from tests.test_positions import read
+
+TOKENS = 24
+SIZES = ((90, 61), (40, 140), (130, 75))
+
+
+class Tiny(NamedTuple):
+    """A kind's engine, and the model whose weights it has loaded."""
+
+    kind: Kind
+    engine: NativeEngine[Any]
+    model: Any
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    kind = KINDS[request.param]
+    model = tiny_model(kind)
+    folder = write_grid(tmp_path_factory.mktemp("grid") / "checkpoint", kind, model)
+    return Tiny(kind, load(folder, kind.card, FLOAT32), model)
+
+
+def asked(kind: Kind, width: int, height: int, text: str = "") -> PageInput:
+    return PageInput(page(width, height), Prompt(f"{text}Read {width}.", system="So."), "", Look())
+
+
+def pixels(kind: Kind, image: Image.Image) -> Any:
+    """What transformers' own processor makes of a page."""
+    given = {**kind.pixels, **kind.card.limits}
+    return getattr(transformers, kind.processor)(**given)(images=[image], return_tensors="pt")
+
+
+@pytest.mark.parametrize(
+    "size", [(90, 61), (5, 41), (41, 5), (3, 500), (24, 24), (1, 1), (17, 200), (333, 222), (640, 9), (199, 1)], ids=str
+)
+def test_a_page_s_pixels_are_those_of_transformers(tiny: Tiny, size: tuple[int, int]) -> None:
+    image = page(*size)
+    ready = tiny.engine.processor.prepare(PageInput(image, Prompt("Read."), "", Look()))
+    theirs = pixels(tiny.kind, image)
+    ours = patch_rows(image, ready.size, tiny.engine.processor.rules)
+    assert torch.equal(torch.from_numpy(ours), theirs["pixel_values"].flatten(1))
+    assert theirs["image_grid_thw"].tolist() == [[1, *ready.grid]]
+    assert ready.image_tokens == ready.grid[0] * ready.grid[1] // 4
+
+
+@pytest.fixture(scope="module")
+def references(tiny: Tiny) -> list[Reference]:
+    return [reference(tiny, *size) for size in SIZES]
+
+
+def reference(tiny: Tiny, width: int, height: int) -> Reference:
+    """A page as our engine begins with it, and what the class's own generate() makes of transformers' pixels."""
+    asking = asked(tiny.kind, width, height)
+    ready = tiny.engine.processor.prepare(asking)
+    ids = torch.tensor([ready.ids])
+    theirs = tiny.model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        mm_token_type_ids=(ids == tiny.engine.processor.image_token).int(),
+        **pixels(tiny.kind, asking.image),
+        max_new_tokens=TOKENS,
+        pad_token_id=0,
+        do_sample=False,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    tokens = theirs.sequences[0, ids.shape[1] :].tolist()
+    return Reference(tiny.engine.network.first_pass(ready), tokens, torch.cat(theirs.logits))
+
+
+def apart(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference, as a part of the largest score."""
+    return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [[(0, TOKENS)] * 3, [(0, 9), (0, TOKENS), (0, 15)], [(7, 10), (0, 12), (3, TOKENS)]],
+    ids=["together", "leaving", "joining and leaving"],
+)
+def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
+    tiny: Tiny, references: list[Reference], plan: Sequence[tuple[int, int]]
+) -> None:
+    read_together = read(tiny.engine.network.model, references, plan)
+    for (tokens, scores), one, (_, count) in zip(read_together, references, plan, strict=True):
+        assert tokens == one.tokens[:count]
+        assert apart(scores, one.logits[:count]) < 2e-5
+    assert len({token for one in references for token in one.tokens}) > 8  # so that equal tokens say something
+
+
+def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
+    for one in references:
+        ((tokens, scores),) = read(tiny.engine.network.model, [one], [(0, TOKENS)])
+        assert tokens == one.tokens
+        assert apart(scores, one.logits) < 1e-5
+
+
+def test_callers_that_come_and_go_get_what_they_get_alone(tiny: Tiny, references: list[Reference]) -> None:
+    """Three callers come a step after one another to the batch that all share, and one gives up."""
+
+    def opened(number: int) -> Any:
+        return tiny.engine.read([asked(tiny.kind, *SIZES[number])], Decoding(max_new_tokens=12))
+
+    alone = [text(opened(number)) for number in range(3)]
+    callers: dict[int, Any] = {}
+    found: dict[int, list[Any]] = {number: [] for number in range(3)}
+    for turn in itertools.count():
+        if turn < 3:
+            callers[turn] = opened(turn)
+        for number, outputs in list(callers.items()):
+            found[number] += (output := list(itertools.islice(outputs, 1)))
+            if not output or getattr(output[0], "finish", None):
+                del callers[number]
+        if turn == 4 and 1 in callers:
+            callers.pop(1).close()
+        if not callers:
+            break
+    assert [text(found[0]), text(found[2])] == [alone[0], alone[2]]
+
+
+def text(outputs: Any) -> str:
+    return "".join(output.text for output in outputs if isinstance(output, Piece))
+
+
+def test_a_number_that_the_config_lacks_is_asked_for(tiny: Tiny) -> None:
+    config, family = tiny.kind.config, tiny.kind.card.family
+    text = config.get("text_config", config)
+    for field in ("hidden_size", "rope_theta", "rms_norm_eps", *family.text_fields):
+        rest = {name: value for name, value in text.items() if name != field}
+        with pytest.raises(SetupError, match=f"config.json lacks {field}"):
+            model_config({**config, "text_config": rest} if "text_config" in config else rest, family)
+    for field in ("patch_size", *family.vision_fields):
+        rest = {name: value for name, value in config["vision_config"].items() if name != field}
+        with pytest.raises(SetupError, match=f"vision_config lacks {field}"):
+            model_config({**config, "vision_config": rest}, family)
+
+
+def test_another_model_s_config_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(SetupError, match=tiny.kind.card.family.model_type):
+        model_config({"model_type": "llama"}, tiny.kind.card.family)
+
+
+def test_words_cannot_smuggle_a_token_of_the_model_s(tiny: Tiny) -> None:
+    for token in tiny.kind.ids:
+        with pytest.raises(InputError, match="meaning of its own"):
+            tiny.engine.check(Prompt("{text}"), f"a {token} b")
+
+
+def test_a_preset_is_an_area_that_the_checkpoint_s_limit_bounds(tiny: Tiny) -> None:
+    processor = tiny.engine.processor
+    for look in (Look(), Look(area=4_000), Look(side=120)):
+        size = processor.prepare(PageInput(page(300, 200), Prompt("Read."), "", look)).size
+        assert size[0] * size[1] <= (look.area or processor.rules.max_pixels)
+        assert (size[0] / 300 * size[1] / 200) ** 0.5 == pytest.approx(processor.scale((300, 200), look), rel=0.25)
