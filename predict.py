@@ -129,6 +129,11 @@ class Predictor(BasePredictor):
             description="Whether each page is read a second time, by the networks of pp-ocr, and the two readings are compared: print that the answer lacks, text that is nowhere on the page, numbers and words that differ. In the json and events formats, and counted in the metrics.",  # noqa: E501
             default=False,
         ),
+        text_layer: str = Input(
+            description="Where the text of a PDF's pages comes from. off: what is seen is read. auto: a page whose PDF has all the text that is seen on it is taken from there, with its places; the others are read. In the json and events formats each page says which.",  # noqa: E501
+            choices=["off", "auto"],
+            default="off",
+        ),
     ) -> ConcatenateIterator[str]:
         """Read a document and stream its text."""
 
@@ -143,6 +148,7 @@ class Predictor(BasePredictor):
                         "output_format": output_format,
                         "prompt": prompt,
                         "pages": pages,
+                        "text_layer": text_layer,
                     }
                 )
                 if output_format not in WRITERS:
@@ -156,10 +162,12 @@ class Predictor(BasePredictor):
                     cut_long_pages=cut_long_pages,
                     orient=orient,
                     check=check,
+                    text_layer=text_layer,
                 )
                 decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=self.reader.settings.deadline_s)
                 settings = self.reader.settings
-                with open_document(document_of(image, settings, slots.check), pages, settings, dpi) as document:
+                content = document_of(image, settings, slots.check)
+                with open_document(content, pages, settings, dpi, has_layers=request.wants_layers) as document:
                     yield from self._text(request, document, decoding, WRITERS[output_format]())
 
         return slots.streamed(text())

@@ -96,7 +96,14 @@ def measure(model: str, image: Path, preset: str) -> dict[str, Any]:
     load_s = time.monotonic() - started
     vision_s = _timed(predictor.reader.engine(model).network, "image_features")
     given = {"image": data_url(image), "task_type": "Convert to Markdown", "resolution_size": preset, "model": model}
-    texts = {"reference_text": "", "prompt": "", "pages": "", "output_format": "raw", "orient": "off"}
+    texts = {
+        "reference_text": "",
+        "prompt": "",
+        "pages": "",
+        "output_format": "raw",
+        "orient": "off",
+        "text_layer": "off",
+    }
     asked = predictor.predict(**given, **texts, dpi=200, cut_long_pages=False, check=False, max_new_tokens=NEW_TOKENS)
     for _ in asyncio.run(asked):
         pass

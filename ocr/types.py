@@ -18,6 +18,14 @@ Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in page pixels, origin
 Point = tuple[float, float]  # x, y in page pixels
 
 
+class Source(StrEnum):
+    """What tells the text of a page."""
+
+    MODEL = "model"  # the one that was asked, looking at the page
+    LINES = "lines"  # the networks for lines of print, looking at the page
+    LAYER = "text layer"  # the file, which has the page's text beside its look
+
+
 class FinishReason(StrEnum):
     """Why a page ended, best first: the finish reason of a document is the last in this order of its pages'."""
 
@@ -223,13 +231,14 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Check:
-    """Where a model's answer and the lines of its page, as other networks read them, disagree; either may be right."""
+    """Where an answer and the lines of its page, as they are known from elsewhere, disagree; either may be right."""
 
     lines: int  # that were compared
     omitted: tuple[Omitted, ...] = ()
     unsupported: tuple[Unsupported, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     failure: str = ""  # why the page cannot be checked, one sentence for people; then there is nothing else
+    reference: Source = Source.LINES  # where the lines are from
 
     @property
     def disagreements(self) -> int:
@@ -268,6 +277,8 @@ class PageResult:
     error: str = ""  # why the page could not be read, one sentence for people; with finish_reason ERROR alone
     turned: int = 0  # degrees clockwise by which the page was turned before it was read; sizes and boxes are after it
     check: Check | None = None  # the second opinion on it; None where none was asked for or nothing was read
+    source: Source = Source.MODEL  # what told the text
+    layer_doubt: str = ""  # why the page's text layer, which was asked for, is not the source, one sentence for people
     # The page itself, None where there was none to read. It is large: whoever keeps results keeps them without_image.
     image: Image.Image | None = field(default=None, compare=False, repr=False)
 

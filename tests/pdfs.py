@@ -114,3 +114,19 @@ def _line(text: bytes, *font: bytes) -> bytes:
     """A page with a text of 36 points in the font of objects 5 and on."""
     page = page_of(4, b"/Resources<</Font<</F1 5 0 R>>>>", box=b"0 0 400 100")
     return pdf_of(CATALOG, tree(b"3 0 R", 1), page, stream(b"BT /F1 36 Tf 20 40 Td %s Tj ET" % text), *font)
+
+
+def written(content: bytes, entries: bytes = b"", box: bytes = b"0 0 400 300", font: bytes = b"") -> bytes:
+    """A PDF of one page with this content, its font /F1, Helvetica unless said; `entries` are more of the page's."""
+    helvetica = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"
+    page = page_of(4, b"/Resources<</Font<</F1 5 0 R>>/XObject<</Im 6 0 R>>>>" + entries, box)
+    picture = stream(bytes(range(0, 256, 4)), GREY)
+    return pdf_of(CATALOG, tree(b"3 0 R", 1), page, stream(content), font or helvetica, picture)
+
+
+GREY = b"/Type/XObject/Subtype/Image/Width 8/Height 8/BitsPerComponent 8/ColorSpace/DeviceGray"
+
+
+def words(text: str, x: float, y: float, size: float = 12) -> bytes:
+    """Page content that writes a text in /F1."""
+    return b"BT /F1 %g Tf %g %g Td (%s) Tj ET " % (size, x, y, text.encode("cp1252"))

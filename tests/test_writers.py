@@ -141,6 +141,8 @@ def test_the_json_document_tells_everything_of_each_page() -> None:
         "height": 50,
         "turned": 0,
         "model": "deepseek-ocr",
+        "source": "model",
+        "layer_doubt": None,
         "finish_reason": "length",
         "markdown": "Größe",
         "elements": [

@@ -25,9 +25,17 @@ _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?")
 
 
 def open_document(
-    source: Path | bytes | IO[bytes], selection: str, settings: Settings, dpi: int = PDF_DPI, stop: Stop = never
+    source: Path | bytes | IO[bytes],
+    selection: str,
+    settings: Settings,
+    dpi: int = PDF_DPI,
+    stop: Stop = never,
+    *,
+    has_layers: bool = False,
 ) -> "Document":
-    """The selected pages of a file, a PDF's drawn at `dpi`. An open file is closed with the document.
+    """The selected pages of a file, a PDF's drawn at `dpi`, and with their text layers where these are wanted.
+
+    An open file is closed with the document.
 
     Each page of a PDF and each full picture of a TIFF is a page; of any other image the first frame is the only one.
     `stop` is called ten times a second while a page is waited for; what it raises ends the drawing and comes out here,
@@ -38,7 +46,7 @@ def open_document(
         file = opened.enter_context(_open_file(source, settings.max_file_mb))
         if not MIN_DPI <= dpi <= MAX_DPI:
             raise InputError(f"is {dpi}; it must be from {MIN_DPI} to {MAX_DPI}.", "dpi")
-        pages = opened.enter_context(contextlib.closing(Drawing(file, dpi, settings, stop)))
+        pages = opened.enter_context(contextlib.closing(Drawing(file, dpi, settings, stop, has_layers=has_layers)))
         numbers = select_pages(selection, pages.count, settings.max_pages)
         return Document(numbers, pages.draw, opened.pop_all())
 

@@ -7,12 +7,16 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from PIL import Image
+
 from ocr.documents.page import DrawnPage
 from ocr.documents.processes import OUT_OF_MEMORY, POOL, EndedError, Process, Stop
+from ocr.documents.text_layer import TextLayer, text_layer
 from ocr.errors import InputError
 from ocr.settings import Settings
 
 SECONDS = 60  # of processor time to open a file, and for each page
+TEXT_SECONDS = 10  # for the text of a page; one of 50,000 characters takes 2
 MEMORY = 2 * 2**30  # bytes to open a file and draw a page; more only where OCR_MAX_PIXELS is above its default
 PAGES = 100  # after which a document is opened anew: PDFium keeps what it has read of a file
 
@@ -27,10 +31,11 @@ class Drawing:
     Raises InputError for a file that cannot be read.
     """
 
-    def __init__(self, file: IO[bytes], dpi: int, settings: Settings, stop: Stop) -> None:
+    def __init__(self, file: IO[bytes], dpi: int, settings: Settings, stop: Stop, *, has_layers: bool = False) -> None:
+        """`has_layers` is whether the text layers of pages are wanted too."""
         file.flush()  # nothing may be left between this file and its descriptor, which the process is handed
         self._descriptor = file.fileno()
-        self._dpi, self._settings, self._stop = dpi, settings, stop
+        self._dpi, self._settings, self._stop, self._has_layers = dpi, settings, stop, has_layers
         self._memory = round(MEMORY * max(1.0, settings.max_pixels / Settings.max_pixels))
         self._left = float(settings.drawing_s)
         self._process: Process | None = None
@@ -53,7 +58,18 @@ class Drawing:
             image = process.pixels(answer["size"], self._stop)
         self._drawn += 1
         self._is_open = self._drawn % PAGES > 0
-        return DrawnPage(image, tuple(answer["problems"]), answer["is_blank"])
+        layer = self._layer(number, image) if self._has_layers and not answer["is_blank"] else None
+        return DrawnPage(image, tuple(answer["problems"]), answer["is_blank"], layer=layer)
+
+    def _layer(self, number: int, image: Image.Image) -> TextLayer | None:
+        """The text layer of a page that is drawn; where it cannot be read, one without text that says why."""
+        try:
+            with self._limited("Its text cannot be read", TEXT_SECONDS) as (process, seconds):
+                answer = process.ask({"verb": "text", "number": number, "seconds": seconds}, self._stop)
+                self._account(answer)
+        except InputError as error:
+            return TextLayer(doubt=str(error))
+        return text_layer(answer["text"], image) if answer["text"] else None
 
     def close(self) -> None:
         """Let go of the process; the file is its opener's to close."""
@@ -72,14 +88,14 @@ class Drawing:
         return int(answer["pages"])
 
     @contextlib.contextmanager
-    def _limited(self, failure: str) -> Iterator[tuple[Process, int]]:
+    def _limited(self, failure: str, most: int | None = None) -> Iterator[tuple[Process, int]]:
         """A block with a process and the seconds that it may take. Raises InputError where it breaks a limit in it."""
         if self._left <= 0:
             raise InputError(
                 f"{failure}: the document has used up its {self._settings.drawing_s} s of processor time. "
                 "Send fewer pages at a time, or raise OCR_DRAWING_S on the server."
             )
-        seconds = min(SECONDS, math.ceil(self._left))
+        seconds = min(SECONDS if most is None else most, math.ceil(self._left))
         began = time.monotonic()
         self._process = self._process or POOL.take(self._stop)
         try:

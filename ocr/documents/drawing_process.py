@@ -8,10 +8,11 @@ answer says that it can; questions and answers are lines of JSON. A question's `
     open     a file, whose descriptor comes along, with these limits: how many pages it has
     draw     a page by its number, from 1: its size and what is known of it; its first area is in the mailbox
     put      another area of that page into the mailbox
+    text     of a page by its number: the text that the file has of it
     close    the file: by how many bytes the process has grown since it started
 
-The first two grant `seconds` of processor time, and each answer says how many were used, or the error that was made.
-The process ends where they are not enough, where it is refused memory, and when its standard input closes.
+All but `put` and `close` grant `seconds` of processor time, and each answer says how many were used, or the error that
+was made. The process ends where they are not enough, where it is refused memory, and when its standard input closes.
 """
 
 import contextlib
@@ -148,13 +149,24 @@ class DrawingProcess:
             self._page = None
         return {}
 
+    def text(self, *, number: int) -> Answer:
+        """What the file has of a page's text, for `text_layer.text_layer`."""
+        assert self._pages is not None  # noqa: S101
+        return {"text": self._pages.text(number)}
+
     def close(self) -> Answer:
         """Close the document."""
         self._pages = self._page = None
         self._opened.close()
         return {"kept": memory_in_use() - self._start}
 
-    VERBS: Mapping[str, Callable[..., Answer]] = {"open": open, "draw": draw, "put": put, "close": close}
+    VERBS: Mapping[str, Callable[..., Answer]] = {
+        "open": open,
+        "draw": draw,
+        "put": put,
+        "text": text,
+        "close": close,
+    }
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from functools import cached_property
 from PIL import Image
 
 from ocr.documents import blank
+from ocr.documents.text_layer import TextLayer
 from ocr.errors import InputError
 
 
@@ -17,6 +18,7 @@ class DrawnPage:
     problems: tuple[str, ...] = ()  # what of the page is missing in the image or may be wrong, one sentence each
     found_blank: bool | None = None  # as whoever drew it found; None where nobody has looked
     turned: int = 0  # degrees clockwise by which it was turned from how its file has it: 0, 90, 180 or 270
+    layer: TextLayer | None = None  # its text in the file; None where it has none, or nobody asked for it
 
     @cached_property
     def is_blank(self) -> bool:

@@ -1,6 +1,7 @@
 """An open file to its pages, in the way of its format. Knows no selection of pages."""
 
-from typing import IO, Protocol
+from collections.abc import Mapping
+from typing import IO, Any, Protocol
 
 from ocr.documents import tiff
 from ocr.documents.formats import PDF_WITHIN, is_pdf
@@ -15,6 +16,10 @@ class Pages(Protocol):
 
     def draw(self, number: int) -> DrawnPage:
         """A page, from 1. Raises InputError for one that cannot be read."""
+        ...
+
+    def text(self, number: int) -> Mapping[str, Any]:
+        """What `text_layer.text_layer` is to know of a page's text; nothing where the format has no text."""
         ...
 
     def close(self) -> None:
@@ -46,6 +51,9 @@ class Single:
 
     def draw(self, _number: int) -> DrawnPage:
         return self._page
+
+    def text(self, _number: int) -> Mapping[str, Any]:
+        return {}
 
     def close(self) -> None:
         pass

@@ -46,14 +46,7 @@ class Pdf:
     def draw(self, number: int) -> DrawnPage:
         """A page, from 1. Raises InputError for one that is damaged or exceeds a limit."""
         index = number - 1
-        with _drawing(number):
-            points = self._drawing.size(index)
-        if min(points) <= 0:
-            raise InputError(
-                f"Page {number} of the PDF shows nothing: its crop box lies outside its media box. "
-                "Send a PDF whose boxes overlap."
-            )
-        dpi = _fitting_dpi(points, self._dpi, self._max_pixels)
+        points, dpi = self._fitting(number)
         check_size(_pixels(points, dpi), self._max_pixels, f"Page {number} at {dpi:g} dpi")
         problems = [_coarser(number, points, self._dpi, dpi, self._max_pixels)] if dpi < self._dpi else []
         with _drawing(number):
@@ -68,6 +61,23 @@ class Pdf:
                     f"letters cannot be drawn. Its fonts are: {choices(fonts)}. {EMBED}"
                 )
         return page
+
+    def text(self, number: int) -> Mapping[str, Any]:
+        """The text of a page, with its places on the page as it is drawn. Raises InputError for one that is damaged."""
+        points, dpi = self._fitting(number)
+        with _drawing(number):
+            return self._drawing.text(number - 1, _pixels(points, dpi))
+
+    def _fitting(self, number: int) -> tuple[tuple[float, float], float]:
+        """A page's width and height in points, and the dpi at which it is drawn."""
+        with _drawing(number):
+            points = self._drawing.size(number - 1)
+        if min(points) <= 0:
+            raise InputError(
+                f"Page {number} of the PDF shows nothing: its crop box lies outside its media box. "
+                "Send a PDF whose boxes overlap."
+            )
+        return points, _fitting_dpi(points, self._dpi, self._max_pixels)
 
     def close(self) -> None:
         """Let go of the document; the file is its opener's to close."""

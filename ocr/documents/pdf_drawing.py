@@ -8,7 +8,7 @@ import mmap
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ocr.documents.pdf_fonts import (
     is_western,
     lost_letters,
 )
+from ocr.documents.pdf_text import text_of
 
 POINTS_PER_INCH = 72  # a PDF's unit, unless a page has one of its own
 ASCII = set(range(33, 127))  # stands among the letters of every script
@@ -100,6 +101,11 @@ class PdfDrawing:
             "lost": {font: "".join(map(chr, sorted(found))) for font, found in lost_letters(letters, missing).items()},
             "unknown": [font for font, found in letters.items() if UNKNOWN in found],
         }
+
+    def text(self, index: int, size: tuple[int, int]) -> Mapping[str, Any]:
+        """What `text_of` tells of a page that is drawn in this (width, height)."""
+        with self._page(self.document, index) as page:
+            return text_of(page, size)
 
     def fonts(self, index: int) -> list[str]:
         """The fonts of a page's text."""

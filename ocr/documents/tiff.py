@@ -149,6 +149,10 @@ class Tiff:
             check_size(page.image.size, self._max_pixels, what)  # of two widths in a directory tifffile takes the other
             return page
 
+    def text(self, _number: int) -> Mapping[str, Any]:
+        """Nothing: a picture has no text of its own."""
+        return {}
+
     def close(self) -> None:
         """Nothing is open but the file, which is its opener's to close."""
 

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from ocr.errors import InputError
 from ocr.output.formats import encoded
-from ocr.types import Check, Conflict, Element, FinishReason, Omitted, PageResult, Unsupported
+from ocr.types import Check, Conflict, Element, FinishReason, Omitted, PageResult, Source, Unsupported
 
 LONGEST = 1 << 26  # bytes of a line; a page's is its text a few times over
 LARGEST = 1 << 30  # bytes of a file of lines
@@ -68,6 +68,7 @@ def restored_page(line: bytes) -> tuple[PageResult, tuple[Made, ...]] | None:
         found |= {
             "elements": tuple(elements),
             "finish_reason": FinishReason(found["finish_reason"]),
+            "source": Source(found.get("source", Source.MODEL)),
             "problems": tuple(found["problems"]),
             "check": _check(found["check"]) if found.get("check") else None,
         }
@@ -100,7 +101,7 @@ def _check(found: Mapping[str, Any]) -> Check:
     """What a line holds of a check. Raises TypeError, ValueError or KeyError where it is not as ours are."""
     kinds = {"omitted": Omitted, "unsupported": Unsupported, "conflicts": Conflict}
     lists = {name: tuple(_disagreement(kind, each) for each in found[name]) for name, kind in kinds.items()}
-    check = Check(**{**found, **lists})
+    check = Check(**{**found, **lists, "reference": Source(found.get("reference", Source.LINES))})
     if not _are(int, check.lines) or not _are(str, check.failure):
         raise TypeError
     return check

@@ -170,6 +170,8 @@ def page_json(result: PageResult) -> dict[str, Any]:
         "height": result.height,
         "turned": result.turned,
         "model": result.model,
+        "source": result.source.value,
+        "layer_doubt": result.layer_doubt or None,
         "finish_reason": result.finish_reason.value,
         "markdown": result.markdown,
         "elements": [_element_json(element) for element in result.elements],
@@ -187,6 +189,7 @@ def _check_json(check: Check | None) -> dict[str, Any] | None:
     if check is None:
         return None
     return {
+        "reference": check.reference.value,
         "failure": check.failure or None,
         "lines": check.lines,
         "omitted": [{"text": each.text, "bbox": _rounded(each.bbox)} for each in check.omitted],

@@ -21,6 +21,7 @@ from ocr.models.catalog import AUTO, MODELS
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.joining import readings
+from ocr.reading.layers import is_taken, taken
 from ocr.reading.request import Request
 from ocr.reading.second import SecondReading
 from ocr.reading.turning import AUTO as ORIENT_AUTO
@@ -196,12 +197,14 @@ def _readings(
 def _of_page(
     engine: Engine, request: Request, number: int, page: DrawnPage, decoding: Decoding, link: Link
 ) -> Sequence[PageReading | list[PageEvent]]:
-    """What is to be read of a page: the page or its parts; its events where it is blank.
+    """What is to be read of a page: the page or its parts; its events where it is blank, or its file tells its text.
 
     Raises InputError for a box to be read that is none on this page.
     """
     if page.turned and request.asks_for_region:
         request = replace(request, reference=turned_box(request.reference, page))
+    if is_taken(request, page.layer):
+        return [list(taken(request, number, page, link))]
     if page.problems or not page.is_blank:  # what looks empty may be what is missing in the image
         return readings(engine, request, number, page, decoding, link)
     blank = _unasked(request, number, FinishReason.BLANK, page.image)

@@ -16,8 +16,10 @@ from ocr.models.tasks import (
     TASKS_THAT_TRANSCRIBE,
     TASKS_WITH_REFERENCE,
 )
-from ocr.reading.turning import AUTO, ORIENTS
+from ocr.reading.turning import AUTO, OFF, ORIENTS
 from ocr.types import Prompt
+
+TEXT_LAYERS = (OFF, AUTO)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Request:
     cut_long_pages: bool = True  # whether pages too long or too large to be read at once are read in parts
     orient: str = AUTO  # which way pages are turned before they are read, one of ORIENTS
     check: bool = False  # whether each page's answer is compared with a second reading of it
+    text_layer: str = OFF  # whether pages whose file has their text, whole and sane, are taken from it: of TEXT_LAYERS
 
     def __post_init__(self) -> None:
         for name, value, table in (
@@ -39,6 +42,7 @@ class Request:
             ("task", self.task, TASKS),
             ("resolution", self.resolution, PRESETS),
             ("orient", self.orient, ORIENTS),
+            ("text_layer", self.text_layer, TEXT_LAYERS),
         ):
             if value not in table:
                 raise InputError(f"is {value!r}; it must be one of: {choices(table)}.", name)
@@ -55,6 +59,12 @@ class Request:
                 f"would have no effect here: it compares the print of a whole page with a second reading by "
                 f"{CHECKPOINT}. It is for other models than that, and for {choices(map(repr, TASKS_THAT_TRANSCRIBE))}.",
                 "check",
+            )
+        if self.text_layer != OFF and not self.can_be_layer:
+            raise InputError(
+                "would have no effect here: what a PDF says of its pages is their print alone. It is for "
+                f"{choices(map(repr, MODELS[CHECKPOINT].tasks))}, and not for prompts.",
+                "text_layer",
             )
 
     def _check_reference(self) -> None:
@@ -87,6 +97,16 @@ class Request:
     def can_be_checked(self) -> bool:
         """Whether a second reading can be compared with the answer: it is the page's print, and another model's."""
         return not self.prompt.strip() and self.task in TASKS_THAT_TRANSCRIBE and self.model != CHECKPOINT
+
+    @property
+    def can_be_layer(self) -> bool:
+        """Whether lines of print with their places are all that an answer needs, as pp-ocr makes it."""
+        return not self.prompt.strip() and self.task in MODELS[CHECKPOINT].tasks
+
+    @property
+    def wants_layers(self) -> bool:
+        """Whether it helps to know what the file itself says of its pages."""
+        return self.text_layer != OFF or self.check
 
     @property
     def preset(self) -> Any:

@@ -1,10 +1,10 @@
-"""What the networks for lines add to the reading of pages by any model: which way up they stand, before, and a second
-opinion on each, after it. The second reading goes on beside the first, on threads of its own."""
+"""What is known of pages beside their reading by any model: which way up they stand, before, and a second opinion on
+each, after it. Networks for lines tell it, beside the first reading on threads of their own, or the file's text."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import starmap
 from types import TracebackType
 
@@ -12,16 +12,28 @@ from PIL import Image
 
 from ocr.checking.comparison import check
 from ocr.documents.page import DrawnPage, NumberedPage
+from ocr.documents.text_layer import TextLayer
 from ocr.errors import InputError, OCRError
 from ocr.lines.reader import LineReader
+from ocr.reading.layers import is_taken
 from ocr.reading.request import Request
-from ocr.reading.turning import upright
-from ocr.types import Check, Element, Line, PageEvent, PageResult, PageStart
+from ocr.reading.turning import OFF, upright
+from ocr.types import Check, Element, Line, PageEvent, PageResult, PageStart, Source
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 0.1  # s between two questions whether to go on waiting
 MOST_WORKERS = 4  # pages read a second time at once; each takes up to a gigabyte and one core
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a page beside its answer."""
+
+    turned: int = 0  # as in PageResult
+    doubt: str = ""  # of its text layer
+    layer: TextLayer | None = None  # that the answer is compared with
+    lines: "Future[Sequence[Line]] | None" = None  # likewise, that networks read
 
 
 class SecondReading:
@@ -38,8 +50,7 @@ class SecondReading:
         `stop` is asked while the lines of a page are waited for.
         """
         self._request, self._reader, self._stop = request, reader, stop
-        self._turned: dict[int, int] = {}  # by the number of the page, until its result
-        self._lines: dict[int, Future[Sequence[Line]]] = {}
+        self._known: dict[int, Known] = {}  # by the number of the page, until its result
         self._pool = ThreadPoolExecutor(max(1, min(threads // 2, MOST_WORKERS)), "second-reading")
         self._is_over = False
 
@@ -66,13 +77,21 @@ class SecondReading:
         drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
         try:
             drawn = upright(drawn, self._request.orient, self._reader)
-            self._turned[number] = drawn.turned
-            if self._request.check and self._reader is not None and (drawn.problems or not drawn.is_blank):
-                self._lines[number] = self._pool.submit(self._read, self._reader, drawn.image)
+            self._known[number] = self._begun(drawn)
         except Exception as error:
             log.warning("Page %d cannot be turned upright.", number, exc_info=error)
             return number, InputError(f"Page {number} cannot be turned upright: {type(error).__name__}: {error}")
         return number, drawn
+
+    def _begun(self, page: DrawnPage) -> Known:
+        """What is known of a page, the reading of its lines begun where it is to be checked by them."""
+        layer, doubt = page.layer, page.layer.doubt if page.layer else ""
+        if not self._request.check or (page.is_blank and not page.problems):
+            return Known(page.turned, doubt)
+        if layer and not doubt and not is_taken(self._request, layer):
+            return Known(page.turned, layer=layer)
+        lines = self._pool.submit(self._read, self._reader, page.image) if self._reader else None
+        return Known(page.turned, doubt, lines=lines)
 
     def _read(self, reader: LineReader, image: Image.Image) -> Sequence[Line]:
         return list(reader.read(image, is_stopped=lambda: self._is_over))
@@ -80,20 +99,27 @@ class SecondReading:
     def checked(self, event: PageEvent) -> PageEvent:
         """The event; a page's beginning and result with its turn, and this with what the second reading says of it."""
         if isinstance(event, PageStart):
-            return replace(event, turned=self._turned.get(event.page, 0))
+            return replace(event, turned=self._known.get(event.page, Known()).turned)
         if not isinstance(event, PageResult):
             return event
-        lines = self._lines.pop(event.page, None)
-        check = self._check(event, lines) if lines and not event.error else None
-        return replace(event, turned=self._turned.pop(event.page, 0), check=check)
+        known = self._known.pop(event.page, Known())
+        return replace(
+            event,
+            turned=known.turned,
+            check=None if event.error else self._check(event, known),
+            layer_doubt=known.doubt if self._request.text_layer != OFF else "",
+        )
 
-    def _check(self, page: PageResult, lines: "Future[Sequence[Line]]") -> Check:
+    def _check(self, page: PageResult, known: Known) -> Check | None:
         """The second opinion; where it fails, why, for that costs no page."""
         try:
-            while not wait([lines], PATIENCE).done:
+            if known.layer:
+                return replace(_opinion(page, known.layer.lines), reference=Source.LAYER)
+            while known.lines and not wait([known.lines], PATIENCE).done:
                 if self._stop():
                     return Check(0, failure="It was cancelled before the page was read a second time.")
-            return _opinion(page, lines.result(), self._reader.dictionary if self._reader else None)
+            letters = self._reader.dictionary if self._reader else None
+            return _opinion(page, known.lines.result(), letters) if known.lines else None
         except OCRError as error:
             return Check(0, failure=str(error))
         except Exception as error:
@@ -101,7 +127,7 @@ class SecondReading:
             return Check(0, failure=f"The comparison failed: {type(error).__name__}: {error}")
 
 
-def _opinion(page: PageResult, lines: Sequence[Line], letters: frozenset[str] | None) -> Check:
+def _opinion(page: PageResult, lines: Sequence[Line], letters: frozenset[str] | None = None) -> Check:
     if page.elements:
         return check(lines, page.elements, letters)
     found = check(lines, [Element("text", "", None, page.text)], letters)

@@ -31,18 +31,24 @@ def upright(page: DrawnPage, orient: str, reader: LineReader | None) -> DrawnPag
     """The page as it is to be read: turned as `orient` says, at `auto` as its print stands, with a word on its skew.
 
     At `auto` a page is turned only where the network for it is sure enough, print is found, and the print reads better
-    that way up. Without a reader it stays as it is, and likewise where looking at it fails: that costs no page.
+    that way up. Without a reader it stays as it is, and likewise where looking at it fails: that costs no page. Where
+    the page has a text layer without doubt, that says how its print stands, and no network is asked.
     """
     if orient == OFF or page.is_blank:
         return page
     turn = ORIENTS[orient]
-    if orient == AUTO and reader is not None:
+    layer = page.layer
+    if orient == AUTO and layer is not None and not layer.doubt:
+        turn = layer.turn
+    elif orient == AUTO and reader is not None:
         try:
             turn = _turn(page.image, reader)
         except OCRError as error:
             log.warning("Which way up a page stands cannot be told: %s", error)
     if turn:
-        page = replace(page, image=page.image.transpose(_TRANSPOSED[turn]), turned=turn, found_blank=page.is_blank)
+        layer = layer and layer.turned(turn, page.image.size)
+        image = page.image.transpose(_TRANSPOSED[turn])
+        page = replace(page, image=image, turned=turn, found_blank=page.is_blank, layer=layer)
     angle = skew(page.image)
     return page if abs(angle) < SKEWED else replace(page, problems=(*page.problems, _skewed(angle)))
 

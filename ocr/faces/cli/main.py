@@ -130,6 +130,7 @@ def _job(options: Options, reader: Reader) -> Job:
         cut_long_pages=not options.whole_pages,
         orient=options.orient,
         check=bool(options.check),
+        text_layer=options.text_layer,
     )
     if options.check is None and reader.checks_by_default(request):
         request = replace(request, check=True)

@@ -13,8 +13,9 @@ from ocr.errors import choices
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.formats import FORMATS
+from ocr.reading.request import TEXT_LAYERS
 from ocr.reading.turning import AUTO as AUTO_ORIENT
-from ocr.reading.turning import ORIENTS
+from ocr.reading.turning import OFF, ORIENTS
 from ocr.settings import MAX_BATCH
 from ocr.types import MAX_NEW_TOKENS, Decoding
 
@@ -30,6 +31,7 @@ NAMES: Mapping[str, str] = {
     "max_new_tokens": "--max-new-tokens",
     "orient": "--orient",
     "check": "--check",
+    "text_layer": "--text-layer",
 }
 
 IN_FOLDER = ("md", "figures")  # what is written there by default: the text, and the pictures that it links to
@@ -57,6 +59,7 @@ class Options:
     whole_pages: bool
     orient: str
     check: bool | None
+    text_layer: str
     batch: int | None
 
 
@@ -205,6 +208,15 @@ def _pages(heading: str) -> list[click.Parameter]:
             default=None,
             help="read each page a second time with pp-ocr and say where the two disagree (default: on where its "
             "weights are there and that takes little beside the model)",
+        ),
+        Grouped(
+            heading,
+            ["--text-layer"],
+            type=begun(TEXT_LAYERS),
+            default=OFF,
+            metavar="HOW",
+            help="auto: take the text of a PDF's page from the PDF itself where it has all that shows there; off: read "
+            f"what shows (default: {OFF})",
         ),
         limit("--batch", 1, MAX_BATCH, None, "pages decoded together"),
     ]

@@ -11,7 +11,7 @@ from typing import Self
 
 from ocr.faces.problems import count, in_counts
 from ocr.output.untrusted import as_shown
-from ocr.types import FinishReason, PageResult
+from ocr.types import FinishReason, PageResult, Source
 
 
 @dataclass
@@ -120,7 +120,8 @@ def _how(result: PageResult) -> str:
         return f"blank{problems}"
     checked = f"; {in_counts(result.check)}" if result.check else ""
     early = "" if result.finish_reason is FinishReason.STOP else f", ended early: {result.finish_reason}"
-    return f"{result.completion_tokens} tokens in {result.seconds:.1f} s{early}{problems}{checked}"
+    took = result.source if result.source is Source.LAYER else f"{result.completion_tokens} tokens"
+    return f"{took} in {result.seconds:.1f} s{early}{problems}{checked}"
 
 
 class Bar(Progress):

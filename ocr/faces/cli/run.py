@@ -168,7 +168,8 @@ class Run:
         self.outcome.documents += 1
 
     def _open(self, content: Path | bytes, pages: str) -> Document:
-        return open_document(content, pages, self._reader.settings, self._job.dpi)
+        job = self._job
+        return open_document(content, pages, self._reader.settings, job.dpi, has_layers=job.request.wants_layers)
 
     def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink], link: Link) -> None:
         job = self._job
