@@ -3,6 +3,7 @@ Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import PatchRules, patch_rows, patch_rules
+from ocr.engines.prompts import Frame
 from ocr.errors import SetupError
 from ocr.models.patch_grid.card import GridCard
 from ocr.models.patch_grid.family import Family
@@ -30,7 +32,7 @@ def load(folder: Path, card: GridCard, settings: Settings) -> NativeEngine[Page]
     config = model_config(read_json(folder / "config.json"), card.family)
     rules = _rules(read_json(folder / "preprocessor_config.json"), config.vision_config, card)
     context = config.get_text_config().max_position_embeddings
-    processor = GridProcessor(load_tokenizer(folder), context, card, rules)
+    processor = GridProcessor(load_tokenizer(folder), context, replace(card, frame=_frame(folder, card)), rules)
     if processor.image_token != config.image_token_id:
         raise SetupError(
             f"The tokenizer has {card.image!r} as {processor.image_token}, the config as {config.image_token_id}; "
@@ -39,6 +41,13 @@ def load(folder: Path, card: GridCard, settings: Settings) -> NativeEngine[Page]
     model_class = getattr(transformers, card.family.model)
     model = load_model(model_class, folder, config, hardware, hardware.attention)
     return NativeEngine(processor, GridNetwork(model, rules))
+
+
+def _frame(folder: Path, card: GridCard) -> Frame:
+    """What stands around a prompt, which revisions of a model may differ in: their chat templates tell."""
+    path = folder / "chat_template.jinja"
+    template = path.read_text(encoding="utf-8") if path.exists() else ""
+    return next((frame for sign, frame in card.other_frames.items() if sign in template), card.frame)
 
 
 _TEXT_FIELDS = (
@@ -82,13 +91,18 @@ def model_config(checkpoint: Mapping[str, Any], family: Family) -> Any:
 
 
 def _rules(preprocessor: Mapping[str, Any], vision: Any, card: GridCard) -> PatchRules:
-    return patch_rules(
+    family = card.family
+    frames = vision.temporal_patch_size if "temporal_patch_size" in family.vision_fields else 1
+    rules = patch_rules(
         {**preprocessor, **card.limits},
         patch=vision.patch_size,
         merge=vision.spatial_merge_size,
-        frames=getattr(vision, "temporal_patch_size", 1),
-        raster=card.family.raster,
+        frames=frames,
+        raster=family.raster,
     )
+    if not family.counts_frames:
+        return rules
+    return replace(rules, min_pixels=rules.min_pixels / frames, max_pixels=rules.max_pixels / frames)
 
 
 class GridNetwork(Network[Page]):
