@@ -61,7 +61,6 @@ _TEXT_FIELDS = (
     "rms_norm_eps",
     "rope_theta",
     "mrope_section",
-    "tie_word_embeddings",
 )
 _VISION_FIELDS = ("hidden_size", "intermediate_size", "patch_size", "spatial_merge_size")
 
@@ -80,14 +79,15 @@ def model_config(checkpoint: Mapping[str, Any], family: Family) -> Any:
         )
     given = copy.deepcopy(dict(checkpoint))  # transformers writes into what it is given
     text = given.get("text_config", given)
-    tied = given.get("tie_word_embeddings", text.get("tie_word_embeddings"))
-    if tied is not None:
-        given["tie_word_embeddings"] = text["tie_word_embeddings"] = tied  # classes look in one place or the other
+    shared = {**text, **given}  # what stands in either place
     rope = {**(text.get("rope_scaling") or {}), **(text.get("rope_parameters") or {})}
     check_fields("config.json", {**rope, **text}, (*_TEXT_FIELDS, *family.text_fields), {})
-    check_fields("config.json", given, ("image_token_id",), {})
+    check_fields("config.json", shared, ("image_token_id", "tie_word_embeddings"), {})
     check_fields("vision_config", vision, (*_VISION_FIELDS, *family.vision_fields), {})
-    return getattr(transformers, family.config).from_dict(given)
+    config = getattr(transformers, family.config).from_dict(given)
+    for place in (config, config.get_text_config()):  # of a flat file PaddleOCR-VL's takes its own default
+        place.tie_word_embeddings = shared["tie_word_embeddings"]
+    return config
 
 
 def _rules(preprocessor: Mapping[str, Any], vision: Any, card: GridCard) -> PatchRules:

@@ -16,7 +16,7 @@ from ocr.models.patch_grid.card import GridCard, Look
 from ocr.models.patch_grid.family import Size
 from ocr.types import PageInput
 
-_TOKEN = re.compile(r"<[^<>\s]+>|\[\w+\]")  # how special tokens stand in a frame
+_TOKEN = re.compile(r"<\|[^<>|]+\|>")  # how special tokens stand in a frame
 
 
 @dataclass(frozen=True)
