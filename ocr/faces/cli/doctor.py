@@ -125,6 +125,10 @@ def _fonts() -> Iterator[Finding]:
 
 # What reading can do without, whether it is there, and what it is for.
 OPTIONAL: Mapping[str, tuple[Callable[[], object], str]] = {
-    "pget": (lambda: shutil.which("pget"), "downloads weights faster; huggingface_hub does it without"),
+    "pget": (
+        lambda: shutil.which("pget"),
+        "weights are downloaded with huggingface_hub, which is slower; an image without it was built where its release "
+        "could not be fetched or verified, and building it again brings it",
+    ),
     "flash-attn": (lambda: importlib.util.find_spec("flash_attn"), "faster attention on GPUs; sdpa serves without"),
 }
