@@ -31,3 +31,14 @@ MODELS: Mapping[str, Card] = {
     "deepseek-ocr-tiny": DEEPSEEK_OCR_TINY,  # last, likewise
 }
 AUTO = "auto"  # the name that stands for whichever model this installation reads with
+
+
+def demo_note(model: str) -> str:
+    """That a model is there for demonstrations alone, and what to do about it, as a sentence; "" for all others."""
+    card = MODELS[model]
+    if not card.demo_of:
+        return ""
+    return (
+        f"{model} is a demo model, for {card.languages} alone: do not rely on what it reads. "
+        f"`python weights.py fetch {card.demo_of}` gets a real one."
+    )
