@@ -1,12 +1,15 @@
 """Cog's face: typed inputs in, text out as it streams. Everything else is in `ocr`.
 
 Cog reads this file as text, so the choices are literals here; a test holds them to the tables in `ocr.models.catalog`.
+
+The method is run(), as Cog has called predict() since 0.21: a class may have one of the two alone, Cog warns of the
+older, and no Cog that is older streams. The file and the class keep their names, and `cog predict` goes on working.
 """
 
 import logging
 from collections.abc import Generator, Iterator
 
-from cog import BasePredictor, CancelationException, ConcatenateIterator, Input, Path, concurrent, streaming
+from cog import BaseRunner, CancelationException, ConcatenateIterator, Input, Path, concurrent, streaming
 
 from ocr.documents.document import Document, open_document
 from ocr.errors import InputError, choices
@@ -27,7 +30,7 @@ log = logging.getLogger(__name__)
 PIECE = 500_000  # characters, each of 6 bytes at most on Cog's way, where 6 MiB are what goes in one message
 
 
-class Predictor(BasePredictor):
+class Predictor(BaseRunner):
     """Reads documents with the models of this image."""
 
     def setup(self) -> None:
@@ -44,7 +47,7 @@ class Predictor(BasePredictor):
 
     @streaming
     @concurrent(max=8)
-    async def predict(
+    async def run(
         self,
         image: Path = Input(
             description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000, AVIF). An upload, a data: URL, or an http(s) URL of at most 8,000 characters."  # noqa: E501
@@ -86,6 +89,9 @@ class Predictor(BasePredictor):
                 "qwen2.5-vl-7b",
                 "olmocr-2",
                 "firered-ocr",
+                "ovisocr2",
+                "paddleocr-vl",
+                "glm-ocr",
                 "pp-ocr",
                 "deepseek-ocr-tiny",
             ],
@@ -191,9 +197,9 @@ class Predictor(BasePredictor):
             self.record_metric(name, value)
 
 
-# Cog's worker makes what it is told to be a Path into a file before predict() begins: it fetches URLs from anywhere,
+# Cog's worker makes what it is told to be a Path into a file before run() begins: it fetches URLs from anywhere,
 # without a limit, and hears no cancel meanwhile. So the schema has a Path, and the worker sees text, which it hands on.
-Predictor.predict.__annotations__["image"] = str
+Predictor.run.__annotations__["image"] = str
 
 
 def pieces(text: str) -> Iterator[str]:

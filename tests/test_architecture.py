@@ -58,7 +58,7 @@ def test_the_readme_documents_every_setting() -> None:
 
 
 def test_every_requirement_is_pinned_and_explained() -> None:
-    for name in ("requirements.txt", "requirements-cpu.txt", "requirements-gateway.txt", "requirements-dev.txt"):
+    for name in map(str, Path().glob("requirements*.txt")):
         above = ""
         for line in Path(name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):

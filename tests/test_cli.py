@@ -16,6 +16,7 @@ from ocr.documents.document import Document
 from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.models.catalog import MODELS
+from ocr.models.tasks import TASKS
 from ocr.output.drawing import annotate
 from ocr.reading.reader import Reader
 from ocr.types import Check, Element
@@ -395,9 +396,11 @@ def test_models_are_listed_with_their_weights(run: Run, capsys: pytest.CaptureFi
 
 def test_tasks_are_listed_with_the_models_that_have_them(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("tasks") == 0
-    lines = {line.split("  ")[0]: line.split()[-len(MODELS) :] for line in capsys.readouterr().out.splitlines()}
-    for task, wanted in (("Parse Figure", ["deepseek-ocr"]), ("Image to SVG", ["dots.mocr"])):
-        assert [model for model, has in zip(MODELS, lines[task], strict=True) if has == "yes"] == wanted
+    out = capsys.readouterr().out
+    lines = {line.split("  ")[0]: re.findall(r" (yes|-)(?= |$)", line) for line in out.splitlines()}
+    for task in TASKS:
+        having = [model for model, has in zip(MODELS, lines[task], strict=True) if has == "yes"]
+        assert having == [model for model, card in MODELS.items() if task in card.tasks]
 
 
 def test_the_doctor_says_what_would_be_used(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -239,6 +239,9 @@ PLACED: dict[str, Callable[[Sequence[float]], str]] = {
     "spotted_json": lambda box: json.dumps([{"bbox_2d": box, "text_content": "words"}]),
     "boxed_html": lambda box: '<p data-bbox="{} {} {} {}">words</p>'.format(*box),
     "front_matter": lambda box: "![words](page_{:.0f}_{:.0f}_{:.0f}_{:.0f}.png)".format(*box),
+    "boxed_images": lambda box: '<img src="images/bbox_{:.0f}_{:.0f}_{:.0f}_{:.0f}.jpg" />'.format(*box),
+    "located_lines": lambda box: "words" + "".join(f"<|LOC_{abs(side):.0f}|>" for side in (*box, *box)),
+    "otsl": lambda box: f"<fcel>{list(box)}<lcel><nl><ucel><xcel><nl>",
     "scene_text": lambda box: "({0}, {1}), ({2}, {1}), ({2}, {3}), ({0}, {3}) words\n".format(*box),
 }
 

@@ -16,6 +16,7 @@ from ocr.errors import InputError
 from ocr.faces.cli.main import main
 from ocr.faces.cog.schema import openapi
 from ocr.faces.cog.server import LocalServer
+from ocr.models.catalog import demo_note
 from ocr.weights.whole import problems
 from predict import Predictor
 from tests.pictures import data_url
@@ -60,7 +61,7 @@ def read(predictor: Predictor) -> Read:
     def run(image: Path, **inputs: Any) -> dict[str, Any]:
         predictor.record_metric = lambda name, value, mode="replace": None
         given = {**DEFAULTS, "output_format": "json", "image": data_url(image.read_bytes()), **inputs}
-        page: dict[str, Any] = json.loads("".join(asyncio.run(predictor.predict(**given))))["pages"][0]
+        page: dict[str, Any] = json.loads("".join(asyncio.run(predictor.run(**given))))["pages"][0]
         return page
 
     return run
@@ -79,7 +80,7 @@ def test_the_checkpoint_is_whole_and_small() -> None:
 def test_predict_reads_a_page_as_markdown(read: Read, image: Path) -> None:
     page = read(image)
     assert page["markdown"].strip() == expected(image).strip()
-    assert (page["finish_reason"], page["problems"], page["model"]) == ("stop", [], MODEL)
+    assert (page["finish_reason"], page["problems"], page["model"]) == ("stop", [demo_note(MODEL)], MODEL)
 
 
 @each_page

@@ -177,15 +177,15 @@ def worker_of(parent: int) -> int:
 ASYNC_GENERATOR = """
 import asyncio
 from pathlib import Path
-from cog import AsyncConcatenateIterator, BasePredictor, Input, concurrent, streaming
+from cog import AsyncConcatenateIterator, BaseRunner, Input, concurrent, streaming
 
-class Predictor(BasePredictor):
+class Predictor(BaseRunner):
     async def setup(self):
         pass
 
     @streaming
     @concurrent(max=2)
-    async def predict(self, name: str = Input(description="of a file")) -> AsyncConcatenateIterator[str]:
+    async def run(self, name: str = Input(description="of a file")) -> AsyncConcatenateIterator[str]:
         for number in range(4):
             yield str(number)
             await asyncio.sleep(0.2)

@@ -10,7 +10,9 @@ from ocr.answers.boxes import Scale
 from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.grounded import Grounded
 from ocr.answers.layout_json import LayoutJson
-from ocr.answers.pictured import FrontMatter
+from ocr.answers.located_lines import LocatedLines
+from ocr.answers.otsl import Otsl
+from ocr.answers.pictured import BOX_IMAGE, FrontMatter, Pictured
 from ocr.answers.scene_text import SceneText
 from ocr.types import AnswerEvent, Text
 
@@ -51,4 +53,7 @@ PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "scene_text": SceneText,
     "boxed_html": BoxedHtml,
     "front_matter": FrontMatter,
+    "boxed_images": partial(Pictured, form=BOX_IMAGE),
+    "located_lines": LocatedLines,
+    "otsl": Otsl,
 }

@@ -87,7 +87,7 @@ class Pictured:
         box, words = self._form.read(match)
         yield Opened("picture", "", self._scale.to_page(box))
         if words:
-            yield Text(words)
+            yield Text(f"\n\n{words}")  # below it
         self._is_open = False
 
     def _text(self, text: str) -> Iterator[AnswerEvent]:

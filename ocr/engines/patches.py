@@ -22,8 +22,8 @@ class PatchRules:
 
     patch: int  # px, side of one patch
     merge: int  # patches per side that become one image token
-    min_pixels: int  # area in px of the resized page
-    max_pixels: int
+    min_pixels: float  # area in px of the resized page
+    max_pixels: float
     mean: tuple[float, float, float]  # of the red, green and blue levels from 0 to 1
     std: tuple[float, float, float]
     rescale: float = 1 / 255
@@ -67,7 +67,7 @@ def patch_rules(
 
 
 def resized_size(
-    width: int, height: int, *, multiple: int, min_pixels: int, max_pixels: int, fewest: int = 1
+    width: int, height: int, *, multiple: int, min_pixels: float, max_pixels: float, fewest: int = 1
 ) -> tuple[int, int]:
     """The (width, height) in px that a page is resized to: multiples within the limits, nearly in the page's aspect.
 

@@ -59,7 +59,7 @@ class DotsProcessor(Processor[Page]):
         ids = self.checked(self._prompt_ids(page, size, count), count)
         return Page(ids, count, size, page.image, size, (size[1] // self.rules.patch, size[0] // self.rules.patch))
 
-    def _most_pixels(self, preset: int | None) -> int:
+    def _most_pixels(self, preset: int | None) -> float:
         return min(preset or self.rules.max_pixels, self.rules.max_pixels)
 
     def scale(self, size: tuple[int, int], preset: int | None) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ocr.engines.prompts import Frame
 from ocr.models.card import Card
-from ocr.models.patch_grid.family import QWEN2_5_VL, QWEN3_VL, Family
+from ocr.models.patch_grid import family as families
 from ocr.models.tasks import (
     BASE,
     DESCRIBE,
@@ -15,6 +15,7 @@ from ocr.models.tasks import (
     LOCATE,
     MARKDOWN,
     OCR_WITH_BOXES,
+    PARSE_FIGURE,
     SMALL,
     SPOT_TEXT,
     TINY,
@@ -30,15 +31,25 @@ class Look:
     side: int | None = None  # px, to which the longer side is brought first; None leaves it
 
 
+@dataclass(frozen=True)
+class Closer:
+    """How a model looks closer for one prompt."""
+
+    area: int  # px, the limit in place of the checkpoint's
+    doubled_below: int  # px; a page whose sides are both shorter is first doubled
+
+
 @dataclass(frozen=True, kw_only=True)
 class GridCard(Card):
     """One model of a patch grid."""
 
-    family: Family
+    family: families.Family
     image: str  # the token that stands once for each image token
     frame: Frame  # around the wording of every prompt
     extent: tuple[float, float] | None = None  # over which boxes run; None: over the pixels that the model sees
     limits: Mapping[str, int] = field(default_factory=dict)  # of the area, where the makers run with others
+    closer: Mapping[str, Closer] = field(default_factory=dict)  # by the templates of prompts
+    other_frames: Mapping[str, Frame] = field(default_factory=dict)  # by what their chat templates hold
     answers_in_tokens: bool = False  # whether special tokens are part of an answer
 
 
@@ -82,7 +93,7 @@ _QWEN2_5_TASKS: Mapping[str, Prompt] = {
 
 QWEN3_VL_4B = GridCard(
     engine="ocr.models.patch_grid.engine",
-    family=QWEN3_VL,
+    family=families.QWEN3_VL,
     image=_QWEN_IMAGE,
     frame=_QWEN_FRAME,
     extent=(1000.0, 1000.0),
@@ -95,7 +106,7 @@ QWEN3_VL_4B = GridCard(
 )
 QWEN2_5_VL_7B = replace(
     QWEN3_VL_4B,
-    family=QWEN2_5_VL,
+    family=families.QWEN2_5_VL,
     extent=None,
     tasks=_QWEN2_5_TASKS,
     own_prompt=Prompt("{text}", system=_SYSTEM),
@@ -154,4 +165,71 @@ FIRERED_OCR = replace(
     },
     own_prompt=None,
     languages="Chinese, English",
+)
+OVISOCR2 = replace(
+    QWEN3_VL_4B,
+    family=families.QWEN3_5,
+    frame=replace(_QWEN_FRAME, after=f"{_QWEN_FRAME.after}<think>\n\n</think>\n\n"),
+    limits={"min_pixels": 448 * 448, "max_pixels": 2880 * 2880},  # which its makers run it with
+    tasks={
+        MARKDOWN: Prompt(
+            "\nExtract all readable content from the image in natural human reading order and output the result as a "
+            "single Markdown document. For charts or images, represent them using an HTML image tag: "
+            '<img src="images/bbox_{left}_{top}_{right}_{bottom}.jpg" />, where left, top, right, bottom are bounding '
+            "box coordinates scaled to [0, 1000). Format formulas as LaTeX. Format tables as HTML: "
+            "<table>...</table>. Transcribe all other text as standard Markdown. Preserve the original text without "
+            "translation or paraphrasing.",
+            dialect="boxed_images",
+        ),
+    },
+    own_prompt=None,
+    languages="not said",
+)
+_PADDLE_IMAGE = "<|IMAGE_PLACEHOLDER|>"
+_PADDLE_FRAME = Frame(
+    before=f"<|begin_of_sentence|>User: <|IMAGE_START|>{_PADDLE_IMAGE}<|IMAGE_END|>",
+    after="\nAssistant:\n",
+)
+_PADDLE_SPOT = Prompt("Spotting:", dialect="located_lines")
+PADDLEOCR_VL = GridCard(
+    engine="ocr.models.patch_grid.engine",
+    family=families.PADDLEOCR_VL,
+    image=_PADDLE_IMAGE,
+    frame=_PADDLE_FRAME,
+    other_frames={"Assistant: ": replace(_PADDLE_FRAME, after="\nAssistant: ")},  # older revisions
+    extent=(1000.0, 1000.0),
+    closer={_PADDLE_SPOT.template: Closer(area=2048 * 28 * 28, doubled_below=1500)},
+    answers_in_tokens=True,
+    tasks={
+        MARKDOWN: Prompt("OCR:"),
+        FREE_OCR: Prompt("OCR:"),
+        PARSE_FIGURE: Prompt("Chart Recognition:"),
+        LOCATE: replace(_PADDLE_SPOT, lists_boxes=True, selects=True),
+        OCR_WITH_BOXES: _PADDLE_SPOT,
+        SPOT_TEXT: replace(_PADDLE_SPOT, lists_boxes=True),
+    },
+    own_prompt=Prompt("{text}", dialect="otsl"),  # such as Table Recognition:, Formula Recognition:
+    presets=_ANY_SIZE,
+    end_tokens=("</s>", "<|end_of_sentence|>"),
+    licence="Apache-2.0",
+    languages="109",
+)
+_GLM_IMAGE = "<|image|>"
+_GLM_SAMPLING = Sampling(repetition_penalty=1.1)  # the makers' own
+GLM_OCR = GridCard(
+    engine="ocr.models.patch_grid.engine",
+    family=families.GLM_OCR,
+    image=_GLM_IMAGE,
+    frame=Frame(
+        before=f"[gMASK]<sop><|user|>\n<|begin_of_image|>{_GLM_IMAGE}<|end_of_image|>", after="<|assistant|>\n"
+    ),
+    tasks={
+        MARKDOWN: Prompt("Text Recognition:", sampling=_GLM_SAMPLING),
+        FREE_OCR: Prompt("Text Recognition:", sampling=_GLM_SAMPLING),
+    },
+    own_prompt=Prompt("{text}", sampling=_GLM_SAMPLING),  # such as Table Recognition:, Formula Recognition:
+    presets=_ANY_SIZE,
+    end_tokens=("<|user|>", "<|endoftext|>"),
+    licence="MIT",
+    languages="Chinese, English, French, Spanish, Russian, German, Japanese, Korean",
 )

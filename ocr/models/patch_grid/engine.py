@@ -3,6 +3,7 @@ Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import PatchRules, patch_rows, patch_rules
+from ocr.engines.prompts import Frame
 from ocr.errors import SetupError
 from ocr.models.patch_grid.card import GridCard
 from ocr.models.patch_grid.family import Family
@@ -28,9 +30,9 @@ def load(folder: Path, card: GridCard, settings: Settings) -> NativeEngine[Page]
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
     hardware = choose_hardware(settings, card.dtype)
     config = model_config(read_json(folder / "config.json"), card.family)
-    rules = _rules(read_json(folder / "preprocessor_config.json"), config.vision_config, card)
+    rules = rules_of(read_json(folder / "preprocessor_config.json"), config.vision_config, card)
     context = config.get_text_config().max_position_embeddings
-    processor = GridProcessor(load_tokenizer(folder), context, card, rules)
+    processor = GridProcessor(load_tokenizer(folder), context, replace(card, frame=_frame(folder, card)), rules)
     if processor.image_token != config.image_token_id:
         raise SetupError(
             f"The tokenizer has {card.image!r} as {processor.image_token}, the config as {config.image_token_id}; "
@@ -39,6 +41,13 @@ def load(folder: Path, card: GridCard, settings: Settings) -> NativeEngine[Page]
     model_class = getattr(transformers, card.family.model)
     model = load_model(model_class, folder, config, hardware, hardware.attention)
     return NativeEngine(processor, GridNetwork(model, rules))
+
+
+def _frame(folder: Path, card: GridCard) -> Frame:
+    """What stands around a prompt, which revisions of a model may differ in: their chat templates tell."""
+    path = folder / "chat_template.jinja"
+    template = path.read_text(encoding="utf-8") if path.exists() else ""
+    return next((frame for sign, frame in card.other_frames.items() if sign in template), card.frame)
 
 
 _TEXT_FIELDS = (
@@ -52,7 +61,6 @@ _TEXT_FIELDS = (
     "rms_norm_eps",
     "rope_theta",
     "mrope_section",
-    "tie_word_embeddings",
 )
 _VISION_FIELDS = ("hidden_size", "intermediate_size", "patch_size", "spatial_merge_size")
 
@@ -71,24 +79,31 @@ def model_config(checkpoint: Mapping[str, Any], family: Family) -> Any:
         )
     given = copy.deepcopy(dict(checkpoint))  # transformers writes into what it is given
     text = given.get("text_config", given)
-    tied = given.get("tie_word_embeddings", text.get("tie_word_embeddings"))
-    if tied is not None:
-        given["tie_word_embeddings"] = text["tie_word_embeddings"] = tied  # classes look in one place or the other
+    shared = {**text, **given}  # what stands in either place
     rope = {**(text.get("rope_scaling") or {}), **(text.get("rope_parameters") or {})}
     check_fields("config.json", {**rope, **text}, (*_TEXT_FIELDS, *family.text_fields), {})
-    check_fields("config.json", given, ("image_token_id",), {})
+    check_fields("config.json", shared, ("image_token_id", "tie_word_embeddings"), {})
     check_fields("vision_config", vision, (*_VISION_FIELDS, *family.vision_fields), {})
-    return getattr(transformers, family.config).from_dict(given)
+    config = getattr(transformers, family.config).from_dict(given)
+    for place in (config, config.get_text_config()):  # of a flat file PaddleOCR-VL's takes its own default
+        place.tie_word_embeddings = shared["tie_word_embeddings"]
+    return config
 
 
-def _rules(preprocessor: Mapping[str, Any], vision: Any, card: GridCard) -> PatchRules:
-    return patch_rules(
+def rules_of(preprocessor: Mapping[str, Any], vision: Any, card: GridCard) -> PatchRules:
+    """How pages become patches, of a preprocessor_config.json and the vision tower's config; see `patch_rules`."""
+    family = card.family
+    frames = vision.temporal_patch_size if "temporal_patch_size" in family.vision_fields else 1
+    rules = patch_rules(
         {**preprocessor, **card.limits},
         patch=vision.patch_size,
         merge=vision.spatial_merge_size,
-        frames=getattr(vision, "temporal_patch_size", 1),
-        raster=card.family.raster,
+        frames=frames,
+        raster=family.raster,
     )
+    if not family.counts_frames:
+        return rules
+    return replace(rules, min_pixels=rules.min_pixels / frames, max_pixels=rules.max_pixels / frames)
 
 
 class GridNetwork(Network[Page]):

@@ -43,25 +43,33 @@ class GridProcessor(Processor[Page]):
 
     def prepare(self, page: PageInput) -> Page:
         """A page's size for the model and its prompt. Raises InputError for a page or text it cannot be given."""
-        size = self._seen(page.image.size, page.preset)
+        image, limit = self._looked_at(page)
+        size = self._seen(image.size, page.preset, limit)
         count = math.prod(size) // self.rules.multiple**2
         ids = self.checked(self._prompt_ids(page, count), count)
         grid = size[1] // self.rules.patch, size[0] // self.rules.patch
-        return Page(ids, count, self._card.extent or size, page.image, size, grid)
+        return Page(ids, count, self._card.extent or size, image, size, grid)
 
-    def _seen(self, size: Size, look: Look) -> Size:
+    def _looked_at(self, page: PageInput) -> tuple[Image.Image, float]:
+        """The page as its prompt wants it, and the most px of it that are then seen."""
+        closer, image = self._card.closer.get(page.prompt.template), page.image
+        if closer is None:
+            return image, self.rules.max_pixels
+        if max(image.size) < closer.doubled_below:
+            image = image.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
+        return image, closer.area
+
+    def _seen(self, size: Size, look: Look, limit: float) -> Size:
         if look.side:
             factor = look.side / max(size)
             size = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-        return self._card.family.sizing(*size, replace(self.rules, max_pixels=self._most_pixels(look)))
-
-    def _most_pixels(self, look: Look) -> int:
-        return min(look.area or self.rules.max_pixels, self.rules.max_pixels)
+        return self._card.family.sizing(*size, replace(self.rules, max_pixels=min(look.area or limit, limit)))
 
     def scale(self, size: Size, preset: Look) -> float:
         """How many px the model sees at this preset for each px of a page, but for the rounding to whole patches."""
         side = preset.side / max(size) if preset.side else 1.0
-        return min(1.0, side, math.sqrt(self._most_pixels(preset) / math.prod(size)))
+        most = min(preset.area or self.rules.max_pixels, self.rules.max_pixels)
+        return min(1.0, side, math.sqrt(most / math.prod(size)))
 
     def _prompt_ids(self, page: PageInput, image_tokens: int) -> Iterator[int]:
         text = self._card.frame.around(fill(page.prompt, page.text, self.reserved), page.prompt.system)
