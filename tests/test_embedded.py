@@ -16,6 +16,7 @@ from ocr.errors import InputError
 from ocr.faces.cli.main import main
 from ocr.faces.cog.schema import openapi
 from ocr.faces.cog.server import LocalServer
+from ocr.models.catalog import demo_note
 from ocr.weights.whole import problems
 from predict import Predictor
 from tests.pictures import data_url
@@ -79,7 +80,7 @@ def test_the_checkpoint_is_whole_and_small() -> None:
 def test_predict_reads_a_page_as_markdown(read: Read, image: Path) -> None:
     page = read(image)
     assert page["markdown"].strip() == expected(image).strip()
-    assert (page["finish_reason"], page["problems"], page["model"]) == ("stop", [], MODEL)
+    assert (page["finish_reason"], page["problems"], page["model"]) == ("stop", [demo_note(MODEL)], MODEL)
 
 
 @each_page

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench.shapes_dots import stand_in_tokenizer
+from bench.shapes_grid import MODELS as FULL_SIZE
 from ocr.engines.native import NativeEngine
 from ocr.engines.patches import PatchRules, patch_rows
 from ocr.errors import InputError, SetupError
@@ -267,3 +268,28 @@ def test_a_page_of_a4_at_200_dpi_is_seen_in_this_size(
     ready = processor.prepare(PageInput(Image.new("RGB", (1654, 2339)), Prompt("Read."), "", card.presets[preset]))
     assert ready.size == seen
     assert ready.image_tokens == seen[0] * seen[1] // rules.multiple**2
+
+
+PADDLE_UNUSED = (
+    32_768 * 1152 + (3 * 1152 + 4 * 1152**2 + 4 * 1152) + (2 * 1152 * 4304 + 4304 + 1152)
+)  # positions, a head
+GLM_UNUSED = (
+    30_676_992 + 2 * 59_392 * 1536 + 2 * 1536**2 + 3 * 1536
+)  # a layer that foretells, with a vocabulary of its own
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        ("qwen3-vl-4b", 4_437_815_808),
+        ("qwen2.5-vl-7b", 8_292_166_656),
+        ("paddleocr-vl", 958_588_736 - PADDLE_UNUSED),
+        ("glm-ocr", 1_325_258_240 - GLM_UNUSED),
+    ],
+)
+def test_a_full_size_model_has_as_many_parameters_as_its_checkpoint(model: str, parameters: int) -> None:
+    card = MODELS[model]
+    assert isinstance(card, GridCard)
+    with torch.device("meta"):
+        built = getattr(transformers, card.family.model)(model_config(FULL_SIZE[model].config, card.family))
+    assert sum(parameter.numel() for parameter in built.parameters()) == parameters

@@ -23,5 +23,6 @@ class Card:
     runtime: str = "torch"  # the library that computes
     dtype: str = "auto"  # of the settings' dtypes, the one that its weights read rightly in; auto: any that is fast
     checks_cheaply: bool = True  # whether a second reading of a page takes little beside the model's own
+    demo_of: str = ""  # the model in whose place this one shows how things work; it reads little itself
     licence: str = ""  # of the weights
     languages: str = ""  # as its makers say

@@ -15,6 +15,7 @@ from ocr.models.patch_grid.card import (
     QWEN3_VL_4B,
 )
 from ocr.models.pp_ocr.card import PP_OCR
+from ocr.weights.installation import WEIGHTS
 
 MODELS: Mapping[str, Card] = {
     "deepseek-ocr": DEEPSEEK_OCR,
@@ -31,3 +32,14 @@ MODELS: Mapping[str, Card] = {
     "deepseek-ocr-tiny": DEEPSEEK_OCR_TINY,  # last, likewise
 }
 AUTO = "auto"  # the name that stands for whichever model this installation reads with
+
+
+def demo_note(model: str) -> str:
+    """That a model is there for demonstrations alone, and what to do about it, as a sentence; "" for all others."""
+    card = MODELS[model]
+    if not card.demo_of:
+        return ""
+    return (
+        f"{model} is a demo model, for {card.languages} alone: do not rely on what it reads. "
+        f"`{WEIGHTS} fetch {card.demo_of}` gets a real one."
+    )

@@ -11,6 +11,7 @@ from ocr.decoding.rules import MAX_PERIOD
 from ocr.documents.page import DrawnPage
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.answer import Answer, StreamedAnswer
+from ocr.reading.doubts import doubts
 from ocr.reading.request import Request
 from ocr.types import (
     Decoding,
@@ -210,7 +211,7 @@ class PageReading:
             image_tokens=sum(attempt.image_tokens for attempt in self._attempts),
             time_to_first_token=self._first_token,
             seconds=sum(attempt.seconds for attempt in self._attempts),
-            problems=(*self._problems, *best.answer.problems),
+            problems=(*self._problems, *best.answer.problems, *doubts(self._request, best.answer.markdown)),
             retries=self._retries,
             error=last.error if best.finish is FinishReason.ERROR else "",
             image=self._image,

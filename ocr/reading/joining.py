@@ -11,6 +11,7 @@ from ocr.models.catalog import MODELS
 from ocr.output.markdown import Link
 from ocr.reading.answer import Answer, ShownAnswer
 from ocr.reading.attempts import PageReading
+from ocr.reading.doubts import doubts
 from ocr.reading.overlaps import Block, blocks, common_box, without_repeated
 from ocr.reading.parts import READABLE, Area, Size, areas, line_height
 from ocr.reading.request import Request
@@ -85,7 +86,7 @@ class CutPage:
         image = page.image
         self.readings = [PartReading(self, request, number, image.crop(area), decoding, area) for area in parts]
         self._start = PageStart(number, *image.size)
-        self._image, self._model, self._problems = image, request.model, page.problems
+        self._image, self._request, self._problems = image, request, page.problems
         self._answer = JoinedAnswer(request, number, link)
         self._has_begun = False
         self._results: list[PageResult] = []  # of the first parts, as far as they were put together
@@ -112,7 +113,7 @@ class CutPage:
             page=self._start.page,
             width=self._start.width,
             height=self._start.height,
-            model=self._model,
+            model=self._request.model,
             text=self._answer.raw,
             markdown=self._answer.markdown,
             elements=tuple(self._answer.elements),
@@ -122,7 +123,7 @@ class CutPage:
             image_tokens=sum(part.image_tokens for part in parts),
             time_to_first_token=parts[0].time_to_first_token,
             seconds=sum(part.seconds for part in parts),
-            problems=(*self._problems, *self._answer.problems),
+            problems=(*self._problems, *self._answer.problems, *doubts(self._request, self._answer.markdown)),
             retries=sum(part.retries for part in parts),
             error=next((part.error for part in parts if part.error), ""),
             image=self._image,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 
+from ocr.checking.plausible import implausible
 from ocr.documents.page import DrawnPage
 from ocr.documents.text_layer import TextLayer
 from ocr.engines.regions import read_box
@@ -19,6 +20,14 @@ from ocr.reading.attempts import PageReading
 from ocr.reading.request import Request
 from ocr.reading.turning import OFF
 from ocr.types import Decoding, FinishReason, Line, PageEvent, PageResult, Piece, Prepared, Source
+
+
+def believed(page: DrawnPage) -> DrawnPage:
+    """The page, its text layer in doubt where that reads as no text can."""
+    if page.layer is None or page.layer.doubt:
+        return page
+    doubt = implausible("\n".join(line.text for line in page.layer.lines))
+    return replace(page, layer=replace(page.layer, doubt=doubt))
 
 
 def is_taken(request: Request, layer: TextLayer | None) -> bool:

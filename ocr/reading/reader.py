@@ -17,7 +17,7 @@ from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.lines.networks import CHECKPOINT
 from ocr.lines.reader import LineReader
-from ocr.models.catalog import AUTO, MODELS
+from ocr.models.catalog import AUTO, MODELS, demo_note
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.joining import readings
@@ -87,6 +87,8 @@ class Reader:
                 except ImportError as error:
                     raise SetupError(f"{model} needs a library that is missing ({error}): `{INSTALL}`.") from error
                 self._engines[model] = engine.load(found.folder, card, self.settings)
+                if note := demo_note(model):
+                    log.warning(note)
             return self._engines[model]
 
     def read(

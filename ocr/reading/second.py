@@ -15,7 +15,7 @@ from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.documents.text_layer import TextLayer
 from ocr.errors import InputError, OCRError
 from ocr.lines.reader import LineReader
-from ocr.reading.layers import is_taken
+from ocr.reading.layers import believed, is_taken
 from ocr.reading.request import Request
 from ocr.reading.turning import OFF, upright
 from ocr.types import Check, Element, Line, PageEvent, PageResult, PageStart, Source
@@ -76,7 +76,7 @@ class SecondReading:
             return number, page
         drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
         try:
-            drawn = upright(drawn, self._request.orient, self._reader)
+            drawn = upright(believed(drawn), self._request.orient, self._reader)
             self._known[number] = self._begun(drawn)
         except Exception as error:
             log.warning("Page %d cannot be turned upright.", number, exc_info=error)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from ocr.documents import fonts
 from ocr.errors import SetupError, choices
 from ocr.faces.problems import count
-from ocr.models.catalog import AUTO, MODELS
+from ocr.models.catalog import AUTO, MODELS, demo_note
 from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
 from ocr.weights.installation import INSTALL
@@ -110,7 +110,9 @@ def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:
         is_wrong = found.readiness is Readiness.BROKEN or (found.readiness is Readiness.ABSENT and model in needed)
         good = State.OK if found.is_ready else State.NOTE
         yield Finding(State.WRONG if is_wrong else good, "weights", f"{model}: {found.summary}")
-    yield Finding(State.OK, "auto", f"stands for {needed[0]}")
+    note = demo_note(needed[0])
+    says = f"stands for {needed[0]}"
+    yield Finding(State.NOTE, "auto", f"{says}: {note}") if note else Finding(State.OK, "auto", says)
 
 
 def _fonts() -> Iterator[Finding]:

@@ -245,11 +245,13 @@ def tasks() -> None:
 @cli.command(short_help="Say what this machine would read with, and what is wrong.")
 def doctor() -> int:
     """Say what device, dtype, attention and weights would be used, and what is wrong."""
-    wrong = 0
+    wrong, demo = 0, ""
     for finding in examine():
         print(f"{finding.state:5}  {finding.what:10}  {finding.says}", flush=True)
         wrong += finding.state is State.WRONG
-    print(f"\n{count(wrong, 'thing')} to mend." if wrong else "\nReady to read.")
+        if finding.what == "auto" and finding.state is State.NOTE:
+            demo = ", with a demo model alone"
+    print(f"\n{count(wrong, 'thing')} to mend." if wrong else f"\nReady to read{demo}.")
     return exits.FAILED if wrong else exits.DONE
 
 

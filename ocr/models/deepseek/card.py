@@ -60,6 +60,7 @@ DEEPSEEK_OCR_TINY = replace(
     own_prompt=None,
     checks_cheaply=False,
     presets={GUNDAM: _PRESETS[SMALL], SMALL: _PRESETS[SMALL]},
+    demo_of="deepseek-ocr",
     dtype="float32",  # in bfloat16 it misreads numbers that stand in columns
     languages="plain Latin letters, large print",
 )

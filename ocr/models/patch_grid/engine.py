@@ -30,7 +30,7 @@ def load(folder: Path, card: GridCard, settings: Settings) -> NativeEngine[Page]
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
     hardware = choose_hardware(settings, card.dtype)
     config = model_config(read_json(folder / "config.json"), card.family)
-    rules = _rules(read_json(folder / "preprocessor_config.json"), config.vision_config, card)
+    rules = rules_of(read_json(folder / "preprocessor_config.json"), config.vision_config, card)
     context = config.get_text_config().max_position_embeddings
     processor = GridProcessor(load_tokenizer(folder), context, replace(card, frame=_frame(folder, card)), rules)
     if processor.image_token != config.image_token_id:
@@ -90,7 +90,8 @@ def model_config(checkpoint: Mapping[str, Any], family: Family) -> Any:
     return config
 
 
-def _rules(preprocessor: Mapping[str, Any], vision: Any, card: GridCard) -> PatchRules:
+def rules_of(preprocessor: Mapping[str, Any], vision: Any, card: GridCard) -> PatchRules:
+    """How pages become patches, of a preprocessor_config.json and the vision tower's config; see `patch_rules`."""
     family = card.family
     frames = vision.temporal_patch_size if "temporal_patch_size" in family.vision_fields else 1
     rules = patch_rules(
