@@ -29,7 +29,7 @@ from tests.pictures import page
 from tests.test_positions import Page as Reference
 from tests.test_positions import read
 
-TOKENS = 24
+TOKENS = 16
 CLIP = ((0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
 SIZES = ((90, 61), (40, 140), (130, 75))
 
