@@ -115,7 +115,7 @@ def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     for (tokens, scores), one, (_, count) in zip(read_together, references, plan, strict=True):
         assert tokens == one.tokens[:count]
         assert apart(scores, one.logits[:count]) < 2e-5
-    assert len({token for one in references for token in one.tokens}) > 4  # so that equal tokens say something
+    assert len({token for one in references for token in one.tokens}) > 3  # so that equal tokens say something
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
