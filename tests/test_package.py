@@ -19,7 +19,7 @@ from tests.test_architecture import pins
 PROJECT = Path(__file__).resolve().parent.parent
 PAGE = PROJECT / "docs" / "python.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-NOT_IN_BASE = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "cog", "starlette", "httpx_sse")
+NOT_IN_BASE = ("torch", "transformers", "tokenizers", "safetensors", "cog", "starlette", "httpx_sse")
 
 
 @pytest.fixture(scope="module")
