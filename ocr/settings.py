@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocr.errors import SetupError, choices
+from ocr.weights.installation import CHECKPOINTS
 
 DEVICES = ("auto", "cuda", "cpu")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -15,7 +16,6 @@ QUANTIZATIONS: Mapping[str, int | None] = {"none": None, "8bit": 8, "4bit": 4}
 SWITCH = {"0": False, "1": True}
 MAX_BATCH = 64  # pages
 MAX_SLOTS = 64  # predictions
-CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
 @dataclass(frozen=True)
