@@ -20,7 +20,7 @@ MAX_SLOTS = 64  # predictions
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator decided. The README's table of settings documents each variable."""
+    """What the operator decided. docs/settings.md documents each variable."""
 
     models: tuple[str, ...] = ()  # setup fetches and loads these; empty: whichever checkpoint is there
     checkpoints: Path = CHECKPOINTS  # one folder per model

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="`python -m ocr read --help` shows examples. Settings are environment variables: see the README.",
+    epilog="`python -m ocr read --help` shows examples. Settings are environment variables: see docs/settings.md.",
 )
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
