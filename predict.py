@@ -2,8 +2,8 @@
 
 Cog reads this file as text, so the choices are literals here; a test holds them to the tables in `ocr.models.catalog`.
 
-The method is run(), as Cog has called predict() since 0.21: a class may have one of the two alone, Cog warns of the
-older, and no Cog that is older streams. The file and the class keep their names, and `cog predict` goes on working.
+The method stays predict(), which every version of Cog takes, with `predict:` in cog.yaml. Cog has named it run() since 0.21,
+and refuses a class that has both. The base class is the newer one, whose run() leads here.
 """
 
 import logging
@@ -47,7 +47,7 @@ class Predictor(BaseRunner):
 
     @streaming
     @concurrent(max=8)
-    async def run(
+    async def predict(
         self,
         image: Path = Input(
             description="The document to read: a PDF or an image (PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000, AVIF). An upload, a data: URL, or an http(s) URL of at most 8,000 characters."  # noqa: E501
@@ -197,9 +197,9 @@ class Predictor(BaseRunner):
             self.record_metric(name, value)
 
 
-# Cog's worker makes what it is told to be a Path into a file before run() begins: it fetches URLs from anywhere,
+# Cog's worker makes what it is told to be a Path into a file before predict() begins: it fetches URLs from anywhere,
 # without a limit, and hears no cancel meanwhile. So the schema has a Path, and the worker sees text, which it hands on.
-Predictor.run.__annotations__["image"] = str
+Predictor.predict.__annotations__["image"] = str
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -100,7 +100,7 @@ def measure(model: str, image: Path, preset: str) -> dict[str, Any]:
     given = {name: field["default"] for name, field in fields.items() if "default" in field}
     given |= {"image": data_url(image), "resolution_size": preset, "model": model, "output_format": "raw"}
     given |= {"orient": "off", "cut_long_pages": False, "max_new_tokens": NEW_TOKENS}
-    asked = predictor.run(**given)
+    asked = predictor.predict(**given)
     for _ in asyncio.run(asked):
         pass
     first, total = metrics["time_to_first_token"], metrics["completion_tokens"] / metrics["tokens_per_second"]

@@ -61,7 +61,7 @@ def read(predictor: Predictor) -> Read:
     def run(image: Path, **inputs: Any) -> dict[str, Any]:
         predictor.record_metric = lambda name, value, mode="replace": None
         given = {**DEFAULTS, "output_format": "json", "image": data_url(image.read_bytes()), **inputs}
-        page: dict[str, Any] = json.loads("".join(asyncio.run(predictor.run(**given))))["pages"][0]
+        page: dict[str, Any] = json.loads("".join(asyncio.run(predictor.predict(**given))))["pages"][0]
         return page
 
     return run

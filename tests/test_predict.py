@@ -57,7 +57,7 @@ def predict(predictor: Predictor) -> Callable[..., tuple[str, dict[str, Any]]]:
         metrics: dict[str, Any] = {}
         predictor.record_metric = lambda name, value, mode="replace": metrics.update({name: value})
         given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 8, "image": image, **inputs}
-        return "".join(asyncio.run(predictor.run(**given))), metrics
+        return "".join(asyncio.run(predictor.predict(**given))), metrics
 
     return run
 
@@ -95,7 +95,9 @@ def test_every_input_is_described_in_one_literal() -> None:
         if keyword.arg == "description"
     ]
     assert (
-        len(descriptions) == len(INPUTS["Input"]["properties"]) == len(inspect.signature(Predictor.run).parameters) - 1
+        len(descriptions)
+        == len(INPUTS["Input"]["properties"])
+        == len(inspect.signature(Predictor.predict).parameters) - 1
     )
     assert all(isinstance(value, ast.Constant) and len(value.value) > 40 for value in descriptions)
 
@@ -157,7 +159,9 @@ def test_two_models_are_served_side_by_side(tmp_path: Path, monkeypatch: pytest.
 
     def read(**inputs: Any) -> dict[str, Any]:
         given = {**DEFAULTS, "resolution_size": "Tiny", "max_new_tokens": 4, "output_format": "json", **inputs}
-        (result,) = json.loads("".join(asyncio.run(predictor.run(image=data_url(encoded(page())), **given))))["pages"]
+        (result,) = json.loads("".join(asyncio.run(predictor.predict(image=data_url(encoded(page())), **given))))[
+            "pages"
+        ]
         return result
 
     assert read()["model"] == "dots.ocr"
@@ -279,7 +283,7 @@ def test_cancelling_says_so_in_the_metrics(predictor: Predictor) -> None:
     given = {**DEFAULTS, "resolution_size": "Tiny", "image": data_url(encoded(page()))}
     context, cancelled = copy_context(), Event()
     context.run(slots._is_cancelled.set, cancelled)
-    chunks = context.run(lambda: asyncio.run(predictor.run(**given)))
+    chunks = context.run(lambda: asyncio.run(predictor.predict(**given)))
     next(chunks)
     cancelled.set()
     with pytest.raises(cog.CancelationException):
@@ -345,6 +349,6 @@ def test_a_long_text_leaves_in_parts_of_a_size_that_cog_sends(
         predictor.reader, "read", lambda *_given, **_more: iter([Markdown(text), page_result(1, FinishReason.STOP)])
     )
     predictor.record_metric = lambda name, value, mode="replace": None
-    sent = list(asyncio.run(predictor.run(**{**DEFAULTS, "image": data_url(encoded(page()))})))
+    sent = list(asyncio.run(predictor.predict(**{**DEFAULTS, "image": data_url(encoded(page()))})))
     assert "".join(sent).strip() == text
     assert max(map(len, sent)) <= PIECE < len(text)

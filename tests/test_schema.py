@@ -22,7 +22,7 @@ def test_every_input_has_what_its_declaration_says() -> None:
         int: {"type": "integer"},
         bool: {"type": "boolean"},
     }
-    parameters = list(inspect.signature(Predictor.run).parameters.values())[1:]
+    parameters = list(inspect.signature(Predictor.predict).parameters.values())[1:]
     assert list(SCHEMAS["Input"]["properties"]) == [parameter.name for parameter in parameters]
     for order, parameter in enumerate(parameters):
         declared: Any = parameter.default
@@ -78,12 +78,12 @@ def test_it_is_written_where_cogs_server_looks(tmp_path: Path) -> None:
     assert json.loads((tmp_path / ".cog" / "openapi_schema.json").read_text()) == DOCUMENT
 
 
-@pytest.mark.parametrize("source", ["x = 1", "class Predictor:\n    def predict(self): ...\n"])
+@pytest.mark.parametrize("source", ["x = 1", "class Predictor:\n    def run(self): ...\n"])
 def test_a_file_without_a_predictor_is_refused(source: str) -> None:
-    with pytest.raises(ValueError, match="no class Predictor with a method run"):
+    with pytest.raises(ValueError, match="no class Predictor with a method predict"):
         openapi(source)
 
 
 def test_choices_that_are_no_literal_are_refused() -> None:
     with pytest.raises(ValueError, match="malformed node"):
-        openapi("class Predictor:\n    def run(self, a: str = Input(choices=list(TASKS))): ...\n")
+        openapi("class Predictor:\n    def predict(self, a: str = Input(choices=list(TASKS))): ...\n")

@@ -185,7 +185,7 @@ class Predictor(BaseRunner):
 
     @streaming
     @concurrent(max=2)
-    async def run(self, name: str = Input(description="of a file")) -> AsyncConcatenateIterator[str]:
+    async def predict(self, name: str = Input(description="of a file")) -> AsyncConcatenateIterator[str]:
         for number in range(4):
             yield str(number)
             await asyncio.sleep(0.2)

@@ -64,8 +64,8 @@ def openapi(source: str) -> dict[str, Any]:
 
 
 def _inputs(module: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each parameter of Predictor.run: its type's name and the keywords of its Input()."""
-    arguments = _run_method(module).args
+    """Each parameter of Predictor.predict: its type's name and the keywords of its Input()."""
+    arguments = _predict_method(module).args
     parameters = arguments.args[1:]
     defaults: list[ast.expr | None] = [None] * (len(parameters) - len(arguments.defaults)) + list(arguments.defaults)
     for parameter, default in zip(parameters, defaults, strict=True):
@@ -75,13 +75,13 @@ def _inputs(module: ast.Module) -> Iterator[tuple[str, dict[str, Any]]]:
         yield parameter.arg, field
 
 
-def _run_method(module: ast.Module) -> ast.FunctionDef | ast.AsyncFunctionDef:
+def _predict_method(module: ast.Module) -> ast.FunctionDef | ast.AsyncFunctionDef:
     for node in ast.walk(module):
         if isinstance(node, ast.ClassDef) and node.name == "Predictor":
             for member in node.body:
-                if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and member.name == "run":
+                if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and member.name == "predict":
                     return member
-    raise ValueError("predict.py has no class Predictor with a method run")
+    raise ValueError("predict.py has no class Predictor with a method predict")
 
 
 def _property(name: str, field: Mapping[str, Any], order: int) -> dict[str, Any]:
