@@ -23,8 +23,8 @@ from ocr.checking.comparison import check
 from ocr.checking.signs import Alphabet
 from ocr.lines.networks import CHECKPOINT
 from ocr.lines.reader import LineReader
-from ocr.settings import CHECKPOINTS
 from ocr.types import Check, Element, Line
+from ocr.weights.installation import CHECKPOINTS
 
 SENTENCES = """\
 The river rose by 47 cm in the night of 3 March and flooded two cellars in the lower town.

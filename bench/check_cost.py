@@ -18,8 +18,9 @@ from bench.full_size import MODELS, write_checkpoint
 from ocr.lines.networks import CHECKPOINT
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
-from ocr.settings import CHECKPOINTS, Settings
+from ocr.settings import Settings
 from ocr.types import Decoding, PageResult
+from ocr.weights.installation import CHECKPOINTS
 
 MODEL = "deepseek-ocr"
 

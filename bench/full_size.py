@@ -86,6 +86,7 @@ def measure(model: str, image: Path, preset: str) -> dict[str, Any]:
     """One row of the table, in a process of its own: set up, then read one page of a fixed number of tokens."""
 
     from ocr.faces.cog.client import data_url
+    from ocr.faces.cog.schema import openapi
     from predict import Predictor
 
     metrics: dict[str, Any] = {}
@@ -95,16 +96,11 @@ def measure(model: str, image: Path, preset: str) -> dict[str, Any]:
     predictor.setup()
     load_s = time.monotonic() - started
     vision_s = _timed(predictor.reader.engine(model).network, "image_features")
-    given = {"image": data_url(image), "task_type": "Convert to Markdown", "resolution_size": preset, "model": model}
-    texts = {
-        "reference_text": "",
-        "prompt": "",
-        "pages": "",
-        "output_format": "raw",
-        "orient": "off",
-        "text_layer": "off",
-    }
-    asked = predictor.predict(**given, **texts, dpi=200, cut_long_pages=False, check=False, max_new_tokens=NEW_TOKENS)
+    fields = openapi(Path("predict.py").read_text())["components"]["schemas"]["Input"]["properties"]
+    given = {name: field["default"] for name, field in fields.items() if "default" in field}
+    given |= {"image": data_url(image), "resolution_size": preset, "model": model, "output_format": "raw"}
+    given |= {"orient": "off", "cut_long_pages": False, "max_new_tokens": NEW_TOKENS}
+    asked = predictor.run(**given)
     for _ in asyncio.run(asked):
         pass
     first, total = metrics["time_to_first_token"], metrics["completion_tokens"] / metrics["tokens_per_second"]

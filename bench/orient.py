@@ -18,7 +18,7 @@ from ocr.documents.page import DrawnPage
 from ocr.lines.networks import CHECKPOINT
 from ocr.lines.reader import LineReader
 from ocr.reading.turning import upright
-from ocr.settings import CHECKPOINTS
+from ocr.weights.installation import CHECKPOINTS
 
 TURNS = (0, 90, 180, 270)
 

@@ -2,7 +2,7 @@
 
     python -m bench.patch_grid [--model NAME …] [--tokens N]
 
-Random weights say nothing of quality; they take the memory and the time that trained ones take. Each model reads a page
+Random weights say nothing of quality; they take the time that trained ones take. Each model reads a page
 of noise, A4 at 200 dpi, in the preset Gundam: alone, then 16 of them together. The table is printed as markdown; the
 committed one is in bench/patch_grid.md.
 """
@@ -73,8 +73,8 @@ def main() -> None:
     hardware = choose_hardware(Settings())
     name = torch.cuda.get_device_name() if hardware.device.type == "cuda" else "a processor"
     print(f"On {name}, torch {torch.__version__}, {hardware}:\n")
-    print("| model | billion parameters | image tokens | first token, s | tokens/s | of 16 pages together | peak GB |")
-    print("|---|---|---|---|---|---|---|")
+    print("| model | billion parameters | image tokens | first token, s | tokens/s | of 16 pages together |")
+    print("|---|---|---|---|---|---|")
     for model in arguments.model or MODELS:
         card = catalog.MODELS[model]
         assert isinstance(card, GridCard)
@@ -82,15 +82,11 @@ def main() -> None:
         size = sum(parameter.numel() for parameter in reader.network.model.parameters()) / 1e9
         read(reader, card, 1, 8)  # what is compiled and allocated at first use is not what is measured
         alone, together = (read(reader, card, pages, arguments.tokens) for pages in (1, TOGETHER))
-        peak = torch.cuda.max_memory_allocated() / 1e9 if hardware.device.type == "cuda" else float("nan")
         print(
             f"| {model} | {size:.2f} | {alone['image tokens']} | {alone['first']:.2f} | {alone['rate']:.1f} "
-            f"| {together['rate']:.0f} | {peak:.1f} |",
+            f"| {together['rate']:.0f} |",
             flush=True,
         )
-        del reader
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats() if hardware.device.type == "cuda" else None
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ocr.errors import SetupError, choices
+from ocr.weights.installation import CHECKPOINTS
 
 DEVICES = ("auto", "cuda", "cpu")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -15,12 +16,11 @@ QUANTIZATIONS: Mapping[str, int | None] = {"none": None, "8bit": 8, "4bit": 4}
 SWITCH = {"0": False, "1": True}
 MAX_BATCH = 64  # pages
 MAX_SLOTS = 64  # predictions
-CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator decided. The README's table of settings documents each variable."""
+    """What the operator decided. docs/settings.md documents each variable."""
 
     models: tuple[str, ...] = ()  # setup fetches and loads these; empty: whichever checkpoint is there
     checkpoints: Path = CHECKPOINTS  # one folder per model

@@ -341,6 +341,6 @@ def test_the_libraries_for_rare_files_are_imported_when_one_comes() -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_readme_lists_the_format_as_the_table_has_it(name: str) -> None:
+def test_the_documentation_lists_the_format_as_the_table_has_it(name: str) -> None:
     row = FORMATS[name]
-    assert f"| {row.name} | {row.pages} | {row.samples} | {row.limits} |" in Path("README.md").read_text()
+    assert f"| {row.name} | {row.pages} | {row.samples} | {row.limits} |" in Path("docs/documents.md").read_text()

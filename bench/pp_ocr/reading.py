@@ -16,8 +16,9 @@ from ocr.models.pp_ocr.engine import load
 from ocr.models.tasks import FREE_OCR, MARKDOWN, OCR_WITH_BOXES
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
-from ocr.settings import CHECKPOINTS, Settings
+from ocr.settings import Settings
 from ocr.types import Decoding, PageResult, Raw
+from ocr.weights.installation import CHECKPOINTS
 
 
 def main() -> None:

@@ -3,22 +3,25 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Any
 
 from ocr.errors import SetupError
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
-def load_tokenizer(folder: Path) -> Tokenizer:
+
+def load_tokenizer(folder: Path) -> "Tokenizer":
     """The checkpoint's tokenizer exactly as its tokenizer.json has it."""
+    from tokenizers import Tokenizer  # not installed where pp-ocr alone reads
+
     try:
         return Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # the library raises bare Exception
         raise SetupError(f"{folder / 'tokenizer.json'} cannot be read: {error}") from error
 
 
-def token_id(tokenizer: Tokenizer, token: str) -> int:
+def token_id(tokenizer: "Tokenizer", token: str) -> int:
     """The id of a special token by its name; ids differ between checkpoints. Raises SetupError if there is none."""
     found: int | None = tokenizer.token_to_id(token)
     if found is None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ocr.errors import ModelError, SetupError
 from ocr.weights import table
+from ocr.weights.installation import WEIGHTS
 
 CHECKPOINT = "pp-ocr"  # the row of the table of checkpoints that names the files and their digests
 
@@ -62,13 +63,11 @@ def _proven(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SetupError(
-            f"{path} cannot be read: {error.strerror}. Run: python weights.py fetch {CHECKPOINT}"
-        ) from error
+        raise SetupError(f"{path} cannot be read: {error.strerror}. Run: {WEIGHTS} fetch {CHECKPOINT}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != pins[path.name]:
         raise SetupError(
             f"{path} is not the file that belongs there: its sha256 is {found}, not {pins[path.name]}. Delete the "
-            f"folder {path.parent} and run: python weights.py fetch {CHECKPOINT}"
+            f"folder {path.parent} and run: {WEIGHTS} fetch {CHECKPOINT}"
         )
     return content

@@ -15,6 +15,7 @@ from ocr.models.patch_grid.card import (
     QWEN3_VL_4B,
 )
 from ocr.models.pp_ocr.card import PP_OCR
+from ocr.weights.installation import WEIGHTS
 
 MODELS: Mapping[str, Card] = {
     "deepseek-ocr": DEEPSEEK_OCR,
@@ -41,5 +42,5 @@ def demo_note(model: str) -> str:
         return ""
     return (
         f"{model} is a demo model, for {card.languages} alone: do not rely on what it reads. "
-        f"`python weights.py fetch {card.demo_of}` gets a real one."
+        f"`{WEIGHTS} fetch {card.demo_of}` gets a real one."
     )

@@ -12,7 +12,7 @@ def doubts(request: Request, markdown: str) -> Iterator[str]:
 
     Only what is print is judged: a description, a drawing or an answer to the user's own words can be anything.
     """
-    if note := demo_note(request.model):
-        yield note
     if (request.reads_print or request.asks_for_region) and (reason := implausible(markdown)):
         yield reason
+    if note := demo_note(request.model):
+        yield note

@@ -28,6 +28,7 @@ from ocr.reading.turning import AUTO as ORIENT_AUTO
 from ocr.reading.turning import turned_box
 from ocr.settings import Settings
 from ocr.types import Decoding, Engine, Failed, FinishReason, PageEvent, PageInput, PageResult, PageStart
+from ocr.weights.installation import INSTALL
 from ocr.weights.status import status
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,11 @@ class Reader:
                 if not found.is_ready:
                     raise SetupError(found.message)
                 card = MODELS[model]
-                self._engines[model] = importlib.import_module(card.engine).load(found.folder, card, self.settings)
+                try:
+                    engine = importlib.import_module(card.engine)
+                except ImportError as error:
+                    raise SetupError(f"{model} needs a library that is missing ({error}): `{INSTALL}`.") from error
+                self._engines[model] = engine.load(found.folder, card, self.settings)
                 if note := demo_note(model):
                     log.warning(note)
             return self._engines[model]

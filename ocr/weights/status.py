@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ocr.weights import table
 from ocr.weights.files import size_text
+from ocr.weights.installation import CHECKPOINTS, WEIGHTS
 from ocr.weights.table import Checkpoint
 from ocr.weights.whole import LOCK, problems
 
@@ -117,10 +118,10 @@ def _command(name: str, root: Path) -> str:
     if row.is_embedded:
         return f"git checkout -- {root / name}"
     option = "" if root == default_root() else f" --root {shlex.quote(str(root))}"
-    return f"python weights.py fetch {name}{option}"
+    return f"{WEIGHTS} fetch {name}{option}"
 
 
 def default_root() -> Path:
-    """$OCR_CHECKPOINTS, or the folder `checkpoints` beside weights.py."""
+    """$OCR_CHECKPOINTS, or the folder of this installation."""
     named = os.environ.get("OCR_CHECKPOINTS", "").strip()
-    return Path(named).expanduser() if named else Path(__file__).resolve().parents[2] / "checkpoints"
+    return Path(named).expanduser() if named else CHECKPOINTS

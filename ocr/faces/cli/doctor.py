@@ -14,6 +14,7 @@ from ocr.faces.problems import count
 from ocr.models.catalog import AUTO, MODELS, demo_note
 from ocr.reading.reader import Reader
 from ocr.settings import VARIABLES, Settings, read_settings
+from ocr.weights.installation import INSTALL
 from ocr.weights.status import Readiness, status
 
 
@@ -71,7 +72,7 @@ def _torch(settings: Settings, model: str) -> Iterator[Finding]:
         torch = importlib.import_module("torch")
         hardware = importlib.import_module("ocr.engines.hardware").choose_hardware(settings, MODELS[model].dtype)
     except ImportError as error:
-        yield Finding(State.WRONG, "torch", f"cannot be imported: {error}; install requirements.txt (or -cpu).")
+        yield Finding(State.WRONG, "torch", f"cannot be imported: {error}; `{INSTALL}`")
         return
     except SetupError as error:
         yield Finding(State.WRONG, "device", str(error))
@@ -91,7 +92,7 @@ def _onnxruntime(settings: Settings, _model: str) -> Iterator[Finding]:
     try:
         version = importlib.import_module("onnxruntime").__version__
     except ImportError as error:
-        says = f"cannot be imported: {error}; install requirements.txt (or -cpu)."
+        says = f"cannot be imported: {error}; `{INSTALL}`"
         yield Finding(State.WRONG, "onnxruntime", says)
         return
     yield Finding(State.OK, "onnxruntime", version)

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ocr import __version__
 from ocr.documents.document import page_ranges
 from ocr.errors import InputError, choices
 from ocr.faces import exits
@@ -30,6 +31,7 @@ from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import read_settings
 from ocr.types import Decoding
+from ocr.weights.commands import main as weights
 from ocr.weights.status import status
 
 _FORMATS = "\n".join(f"  {name:9}  NAME{row.suffix:17}  {row.use}" for name, row in FORMATS.items())
@@ -60,10 +62,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="`python -m ocr read --help` shows examples. Settings are environment variables: see the README.",
+    epilog="`python -m ocr read --help` shows examples. Settings are environment variables: see docs/settings.md.",
 )
+@click.version_option(__version__, message="%(version)s")
 def cli() -> None:
     """Read documents with the models of this project."""
+
+
+@cli.command(
+    "weights",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+    short_help="Fetch, verify and list the models' weights.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def weights_command(arguments: Sequence[str]) -> int:
+    """Fetch, verify and list the models' weights, as weights.py does."""
+    return weights(arguments)
 
 
 @cli.command(

@@ -144,7 +144,7 @@ def _output(heading: str) -> list[click.Parameter]:
             ["-o", "--output"],
             type=click.Path(path_type=Path),
             metavar="DIR",
-            help="write files into this folder; it is made where it is not",
+            help="write files into this folder, which is created if needed",
         ),
         Grouped(
             heading,
@@ -155,14 +155,14 @@ def _output(heading: str) -> list[click.Parameter]:
         ),
         Grouped(heading, ["--jsonl"], is_flag=True, help="print each page as a line of JSON as soon as it is read"),
         Grouped(
-            heading, ["--resume"], is_flag=True, help="skip documents that DIR holds whole, read with the same options"
+            heading, ["--resume"], is_flag=True, help="skip documents already finished in DIR with the same options"
         ),
     ]
 
 
 def _request(heading: str) -> list[click.Parameter]:
     def choice(option: str, names: Sequence[str], default: str, words: str = "") -> click.Option:
-        listed = f"{words}{choices(names)}, or how one of them begins (default: {default})"
+        listed = f"{words}{choices(names)}, unambiguous prefixes are accepted (default: {default})"
         return Grouped(heading, [option], type=begun(names), default=default, metavar="NAME", help=listed)
 
     def text(option: str, words: str) -> click.Option:
@@ -185,7 +185,7 @@ def _pages(heading: str) -> list[click.Parameter]:
 
     return [
         Grouped(heading, ["--pages"], default="", metavar="LIST", help="which ones, like 1-3,7 (default: all)"),
-        limit("--dpi", MIN_DPI, MAX_DPI, PDF_DPI, "at which PDF pages are drawn"),
+        limit("--dpi", MIN_DPI, MAX_DPI, PDF_DPI, "rendering resolution for PDF pages, in DPI"),
         limit("--max-new-tokens", 1, MAX_NEW_TOKENS, Decoding.max_new_tokens, "the most tokens of text for a page"),
         Grouped(
             heading,
