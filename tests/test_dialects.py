@@ -234,6 +234,7 @@ QUADS = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 PLACED: dict[str, Callable[[Sequence[float]], str]] = {
     "plain": lambda box: str(list(box)),
     "grounded": lambda box: block("text", f"[{list(box)}]", "words"),
+    "grounded_blocks": lambda box: f"<|det|>text {list(box)}<|/det|>words",
     "layout_json": lambda box: json.dumps({"bbox": box, "category": "Text", "text": "words"}),
     "element_json": lambda box: json.dumps({"bbox": box, "category": "text", "text": "words"}),
     "spotted_json": lambda box: json.dumps([{"bbox_2d": box, "text_content": "words"}]),

@@ -140,8 +140,8 @@ def pages(model: Any) -> list[Page]:
 class Watched(PaddedRunner):
     """Notes the scores of each step, row by row."""
 
-    def __init__(self, model: Any) -> None:
-        super().__init__(model)
+    def __init__(self, model: Any, window: int | None = None) -> None:
+        super().__init__(model, window)
         self.scores: dict[Any, list[Tensor]] = {}
 
     def prefill(self, sequences: Sequence[Any]) -> Tensor:
@@ -208,6 +208,6 @@ def test_the_cache_is_of_the_kinds_that_the_config_asks_for(model: Any) -> None:
     is_hybrid = isinstance(model, Qwen3_5ForConditionalGeneration)
     assert kinds == (["LinearAttentionLayer"] * 2 if is_hybrid else ["GrowingLayer"] * 2) + ["GrowingLayer"]
     assert runner.can_join
-    one, more = (cache.row_bytes(runner.one_token(), tokens) for tokens in (100, 200))
+    one, more = (cache.row_bytes(runner.one_token(), 60, new) for new in (40, 140))
     growing = 1 if is_hybrid else 3
     assert more - one == growing * 100 * 1.5 * (2 * 2 * 8 * 4)  # layers, tokens, growth; keys and values, heads, size

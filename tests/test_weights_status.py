@@ -114,8 +114,8 @@ CASES = {
         Kind.OWN,
         "",
         "absent",
-        "The weights of firered-ocr are not in ROOT, and no revision of FireRedTeam/FireRed-OCR is pinned here that"
-        " could be fetched: download it yourself (4.3 GB) and put it into ROOT/firered-ocr.",
+        "The weights of firered-ocr are not in ROOT, and a revision of FireRedTeam/FireRed-OCR that could"
+        " be fetched is not listed here: download it yourself (4.3 GB) and put it into ROOT/firered-ocr.",
     ),
 }
 

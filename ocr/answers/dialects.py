@@ -47,6 +47,7 @@ class PlainText:
 PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "plain": PlainText,
     "grounded": Grounded,
+    "grounded_blocks": partial(Grounded, heads={"title": "# "}),
     "layout_json": LayoutJson,
     "element_json": partial(LayoutJson, categories={name: name for name in ELEMENT_TYPES}),
     "spotted_json": partial(LayoutJson, has_categories=False),

@@ -36,6 +36,7 @@ _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _SIGNS = re.compile(r"[\s\d.,\[\]-]*")  # what lists of boxes are made of
 _LIST = re.compile(r"\s*\[(?:\s*\[[\s\d.,-]*\](?:\s*,)?)+\s*\]|\s*\[[\s\d.,-]+\](?!\s*[,\[\]])")
+_INNER_LABEL = re.compile(r"\s{0,9}([^\W\d][^\[\]]{0,60})(?=\[)")  # a label that stands with its box inside DET
 _MAX_SPACE = 8  # characters; no fence is indented further
 MAX_MARK = 4000  # characters; a label and its boxes that are longer than this are no mark but a model gone astray
 
@@ -43,21 +44,25 @@ MAX_MARK = 4000  # characters; a label and its boxes that are longer than this a
 class Grounded:
     """DeepSeek-OCR's answers: `<|ref|>LABEL<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>`, then the element's text.
 
+    Unlimited-OCR's have the label inside, `<|det|>LABEL [x1, y1, x2, y2]<|/det|>`; it is always a label.
     An element in several boxes gets the one that holds them all. A label outside the models' vocabulary with no text
     after it is itself what was read ("OCR with Boxes") or found ("Locate"), and each of its boxes is an element of its
     own with that text. Where a mark lacks its end, what cannot belong to it is text.
     """
 
-    def __init__(self, scale: Scale) -> None:
+    def __init__(self, scale: Scale, heads: Mapping[str, str] | None = None) -> None:
+        """`heads` are put before the text of elements, by label, where the model's own text does not begin like it."""
         self.problems: list[str] = []
-        self._scale = scale
+        self._scale, self._heads = scale, heads or {}
         self._pieces = Pieces()
         self._pending = ""  # the end of the text, while it may be half of a mark
         self._inside: str | None = None  # the mark that waits for its end: REF, REF_END (for its boxes) or DET
         self._label = ""
+        self._is_inner = False  # whether that stands inside DET
         self._box_list = ""
         self._is_junk = False  # whether it holds what no boxes are made of
         self._found: tuple[str, list[Box]] | None = None  # a label that may turn out to be text, and its boxes
+        self._opened = ""  # the label of the element opened last
         self._is_open = False  # whether an element is open for text to belong to
         self._space = ""  # the end of the white space before its text
         self._is_fresh = False  # whether that element has had no text yet
@@ -95,7 +100,7 @@ class Grounded:
             elif self._inside is not None and (self._inside, mark) != (REF_END, DET):
                 yield from self._give_up("A mark without an end")
             self._label = "" if self._inside is None else self._label
-            self._box_list, self._is_junk = "", False
+            self._box_list, self._is_junk, self._is_inner = "", False, False
             self._inside = mark
 
     def _plain(self, text: str) -> Iterator[AnswerEvent]:
@@ -104,6 +109,10 @@ class Grounded:
             self._label += text
         elif self._inside == DET:
             self._box_list += text
+            if not self._label and (label := _INNER_LABEL.match(self._box_list)):
+                self._label, self._is_inner = label[1], True
+                self._box_list = text = self._box_list[label.end() :]
+                self._is_junk = False
             if not (self._is_junk or _SIGNS.fullmatch(text)):
                 yield from self._end_list()
         elif self._inside == REF_END:
@@ -145,13 +154,14 @@ class Grounded:
     def _open(self, label: str, boxes: list[Box]) -> Iterator[AnswerEvent]:
         yield from self._settle()
         self._space = ""
-        if not label or label in GROUNDED_TYPES:
+        if not label or label in GROUNDED_TYPES or self._is_inner:
             yield from self._begin(GROUNDED_TYPES.get(label, "other"), label, boxes)
         else:
             self._found = (label, boxes)
 
     def _begin(self, type_: str, label: str, boxes: list[Box]) -> Iterator[AnswerEvent]:
         self._is_open = self._is_fresh = True
+        self._opened = label
         yield Opened(type_, label, enclosing(boxes) if boxes else None)
 
     def _settle(self) -> Iterator[AnswerEvent]:
@@ -182,8 +192,14 @@ class Grounded:
             return
         if not self._is_open:
             yield from self._begin("text", "", [])
+        if self._is_fresh:
+            text = self._with_head(text)
         self._is_fresh = False
         yield Text(text)
+
+    def _with_head(self, text: str) -> str:
+        head = self._heads.get(self._opened, "")
+        return text if text.startswith(head[:1]) else head + text
 
     def _boxes(self, text: str) -> list[Box]:
         found = [tuple(map(float, match.groups())) for match in _BOX.finditer(text)]

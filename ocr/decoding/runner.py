@@ -50,10 +50,12 @@ class PaddedRunner:
     leaves, the padding that no other needs goes with it.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, window: int | None = None) -> None:
+        """With a window, a token sees of those before it the prompt and the last so many, itself counted."""
         # Not the model itself: some classes take no features for later layers, or put their own positions in.
         self._decoder, self._head = model.get_decoder(), model.get_output_embeddings()
         self._embed, self._device = model.get_input_embeddings(), model.device
+        self._window = window
         self._sequences: list[Sequence] = []
         self._cache = self._new_cache()
         self.can_join = caches.can_join(self._cache)
@@ -65,7 +67,7 @@ class PaddedRunner:
         return caches.held_bytes(self._cache)
 
     def _new_cache(self) -> Cache:
-        return caches.new_cache(self._decoder.config)
+        return caches.new_cache(self._decoder.config, self._window)
 
     @torch.inference_mode()
     def prefill(self, sequences: Series[Sequence]) -> Tensor:
@@ -84,9 +86,10 @@ class PaddedRunner:
         if not self._sequences:
             self._cache, self._mask, self._next = cache, mask, following
         else:
+            joined = caches.joined_mask(self._cache, cache, self._mask, mask)
             self.is_whole = False  # layers that have joined are not as they were
             caches.join(self._cache, cache)
-            self._mask = torch.cat(_same_width(self._mask, mask))
+            self._mask = joined
             self._next = torch.cat([self._next, following])
             self.is_whole = True
         self._sequences += sequences
@@ -96,7 +99,7 @@ class PaddedRunner:
     def step(self) -> Tensor:
         """See `Runner`."""
         tokens = torch.tensor([sequence.tokens[-1] for sequence in self._sequences], device=self._device)
-        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
+        self._mask = caches.extended(self._cache, self._mask)
         axes = len(self._sequences[0].first_pass.positions)
         positions = self._next[None, :, None].expand(axes, -1, 1)
         self._next = self._next + 1
@@ -152,11 +155,6 @@ def pad_left(rows: Series[Tensor]) -> Tensor:
 def _is_padded(mask: Tensor) -> bool:
     """A mask without padding says nothing, and without one attention takes its fast causal path."""
     return not bool(mask.all())
-
-
-def _same_width(*masks: Tensor) -> list[Tensor]:
-    width = max(mask.shape[1] for mask in masks)
-    return [torch.nn.functional.pad(mask, (width - mask.shape[1], 0)) for mask in masks]
 
 
 def _deepstack(sequences: Series[Sequence]) -> dict[str, Any]:

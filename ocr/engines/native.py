@@ -31,6 +31,8 @@ FOR_CACHES = 0.5  # of the free memory; the rest is for vision, the first pass a
 class Network(ABC, Generic[R]):
     """A loaded language model that sees pages."""
 
+    window: int | None = None  # tokens before the next one that it sees beside its prompt; None for all
+
     def __init__(self, model: Any) -> None:
         self.model = model
 
@@ -61,14 +63,14 @@ class NativeEngine(Generic[R]):
         self.network = network
         self._device = network.model.device
         self._batch = SharedBatch(
-            lambda: PaddedRunner(network.model),
+            lambda: PaddedRunner(network.model, network.window),
             joiners=JOINERS[self._device.type],
             free_bytes=lambda: free_bytes(self._device) * FOR_CACHES,
         )
 
     @cached_property
     def _one_token(self) -> Any:
-        return PaddedRunner(self.network.model).one_token()
+        return PaddedRunner(self.network.model, self.network.window).one_token()
 
     def check(self, prompt: Prompt, text: str) -> None:
         """See `ocr.types.Engine`."""
@@ -111,8 +113,8 @@ class NativeEngine(Generic[R]):
         """Whoever says how many pages are to run together is trusted to have the memory."""
         if decoding.together:
             return Claim(bytes=0, together=decoding.together)
-        tokens = min(self.processor.context, prompt_tokens + decoding.max_new_tokens)
-        return Claim(cache.row_bytes(self._one_token, tokens), MOST_TOGETHER[self._device.type])
+        new_tokens = min(self.processor.context - prompt_tokens, decoding.max_new_tokens)
+        return Claim(cache.row_bytes(self._one_token, prompt_tokens, new_tokens), MOST_TOGETHER[self._device.type])
 
     def _sequence(self, ready: R, prompt: Prompt, decoding: Decoding, clock: Clock) -> DecodedSequence:
         """A page's sequence, for which all that is seen of the page is computed."""

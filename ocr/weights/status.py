@@ -98,9 +98,11 @@ def missing_message(name: str, root: Path) -> str:
     if row.is_embedded:
         return f"{name} is part of this project but not in {root}: restore it with `{command}`."
     if not row.can_be_fetched:
+        unknown = f"the files of revision {row.revision}" if row.revision else "a revision"
         return (
-            f"The weights of {name} are not in {root}, and no revision of {row.repository} is pinned here that could be"
-            f" fetched: download it yourself ({size_text(row.total_bytes)}) and put it into {folder}."
+            f"The weights of {name} are not in {root}, and {unknown} of {row.repository} that could be fetched"
+            f" {'are' if row.revision else 'is'} not listed here: download it yourself"
+            f" ({size_text(row.total_bytes)}) and put it into {folder}."
         )
     return (
         f"The weights of {name} are not in {root}. Where there is a network, `{command}` fetches them"

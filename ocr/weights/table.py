@@ -43,7 +43,7 @@ class Checkpoint:
     licence: str
     total_bytes: int  # about, for messages and the first look at the disk
     repository: str | None = None  # on the model hub
-    revision: str | None = None  # commit there; without one nothing is fetched
+    revision: str | None = None  # commit there; without one, and without files, nothing is fetched
     files: tuple[File, ...] = ()
     tensor_bytes: int | None = None  # exactly what the tensors of all shards add up to, where it is known
     archive: str | None = None  # a tar of the same files
@@ -55,8 +55,8 @@ class Checkpoint:
 
     @property
     def can_be_fetched(self) -> bool:
-        """Whether it is known what to fetch: a repository without a revision is only where people find it."""
-        return self.revision is not None or bool(self.wheels)
+        """Whether it is known what to fetch: a repository alone is only where people find it."""
+        return bool(self.wheels or (self.revision and self.files))
 
     @property
     def pins(self) -> Mapping[str, tuple[int, str]]:

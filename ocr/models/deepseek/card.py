@@ -1,7 +1,7 @@
-"""What is known of DeepSeek-OCR and of the embedded model of its kind without loading them."""
+"""What is known of DeepSeek-OCR and of the models of its kind without loading them."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ocr.decoding.rules import NgramLimit
 from ocr.models.card import Card
@@ -20,6 +20,15 @@ from ocr.models.tasks import (
     TINY,
 )
 from ocr.types import Prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepSeekCard(Card):
+    """One model of DeepSeek-OCR's tensors."""
+
+    model_type: str = "deepseek_vl_v2"  # in config.json
+    has_window: bool = False  # whether it sees of its answer the last tokens alone, as many as config.json says
+
 
 BOS, EOS, IMAGE = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<image>"
 
@@ -41,7 +50,7 @@ _PRESETS: Mapping[str, SquareViews] = {
     LARGE: SquareViews(base=1280),
 }
 
-DEEPSEEK_OCR = Card(
+DEEPSEEK_OCR = DeepSeekCard(
     engine="ocr.models.deepseek.engine",
     tasks=_TASKS,
     own_prompt=Prompt("<image>\n{text}", dialect="grounded"),
@@ -51,6 +60,22 @@ DEEPSEEK_OCR = Card(
     replacements={"\\coloneqq": ":=", "\\eqqcolon": "=:"},  # commands that most renderers' LaTeX lacks
     licence="MIT",
     languages="about 100, Chinese and English above all",
+)
+
+_PARSING = Prompt("<image>document parsing.", dialect="grounded_blocks")
+UNLIMITED_OCR = replace(
+    DEEPSEEK_OCR,
+    model_type="unlimited-ocr",
+    has_window=True,
+    tasks={
+        MARKDOWN: _PARSING,
+        LOCATE: replace(_PARSING, lists_boxes=True, selects=True),
+        OCR_WITH_BOXES: _PARSING,
+    },
+    own_prompt=Prompt("<image>{text}", dialect="grounded_blocks"),
+    presets={GUNDAM: SquareViews(base=1024, tile=640, most_tiles=32), BASE: SquareViews(base=1024)},
+    ngram_limit=NgramLimit(n=35, window=128),
+    languages="Chinese and English above all",
 )
 
 # It has seen pages in one square of 640 px and nothing else: no page needs tiles to be looked at as closely as it can.

@@ -1,7 +1,7 @@
-"""The DeepSeek-OCR engine: its config and its features on transformers' own classes. Knows no files of the user's, no
-layout, HTTP or Cog; runs no code from a checkpoint."""
+"""The engine of DeepSeek-OCR and the models of its kind: their configs and features on transformers' own classes.
+Knows no files of the user's, no layout, HTTP or Cog; runs no code from a checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,19 @@ from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.errors import SetupError
-from ocr.models.card import Card
 from ocr.models.deepseek.attention import WholeViewAttention
-from ocr.models.deepseek.card import IMAGE
+from ocr.models.deepseek.card import IMAGE, DeepSeekCard
 from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
 from ocr.models.deepseek.views import Pixels
 from ocr.settings import Settings
 
 
-def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
+def load(folder: Path, card: DeepSeekCard, settings: Settings) -> NativeEngine[Page]:
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
     hardware = choose_hardware(settings, card.dtype)
     tokenizer = load_tokenizer(folder)
-    config = model_config(read_json(folder / "config.json"), token_id(tokenizer, IMAGE))
+    checkpoint = read_json(folder / "config.json")
+    config = model_config(checkpoint, token_id(tokenizer, IMAGE), card.model_type)
     processor = DeepSeekProcessor(tokenizer, config.text_config.max_position_embeddings, card)
     # SAM's relative positions are a bias on the attention, which flash attention has no input for.
     vision = "eager" if hardware.attention == "eager" else "sdpa"
@@ -37,7 +37,7 @@ def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     model = load_model(UnlimitedOcrForConditionalGeneration, folder, config, hardware, attention)
     if hardware.device.type == "cpu" and hardware.dtype == torch.float32:
         attend_to_whole_views(model)
-    return NativeEngine(processor, DeepSeekNetwork(model))
+    return NativeEngine(processor, DeepSeekNetwork(model, _window(checkpoint) if card.has_window else None))
 
 
 def attend_to_whole_views(model: Any) -> None:
@@ -71,28 +71,49 @@ _TEXT_FIELDS = (
 )
 
 
-def model_config(checkpoint: dict[str, Any], image_token_id: int) -> UnlimitedOcrConfig:
-    """transformers' config for a DeepSeek-OCR checkpoint's own config.json.
+# Those that the hub's file of DeepSeek-OCR leaves to the class, with the class's numbers.
+_MORE_TEXT_FIELDS: Mapping[str, float] = {"rms_norm_eps": 1e-6, "routed_scaling_factor": 1.0}
 
-    transformers cannot read that file itself: under its model_type every weight would silently stay random, and its
-    default of a sliding window would go wrong from the 129th new token. Raises SetupError for another model's config.
+
+def model_config(
+    checkpoint: Mapping[str, Any], image_token_id: int, model_type: str = "deepseek_vl_v2"
+) -> UnlimitedOcrConfig:
+    """transformers' config for a checkpoint's own config.json.
+
+    transformers cannot read DeepSeek-OCR's itself: under its model_type every weight would silently stay random. Every
+    layer attends fully: the class's own window is right for a page alone and wrong in a padded batch, where its mask
+    is read shifted (transformers 5.23); where a model has one, it is in the cache. Raises SetupError for another
+    model's config.
     """
-    if checkpoint.get("model_type") != "deepseek_vl_v2" or "language_config" not in checkpoint:
+    if checkpoint.get("model_type") != model_type or "language_config" not in checkpoint:
         raise SetupError(
             f"The checkpoint's config.json has model_type {checkpoint.get('model_type')!r}; "
-            "DeepSeek-OCR's has 'deepseek_vl_v2' and a language_config."
+            f"this model's has {model_type!r} and a language_config."
         )
     language = checkpoint["language_config"]
     absent = [field for field in _TEXT_FIELDS if field not in language]
     if absent:
         raise SetupError(f"The checkpoint's language_config lacks {', '.join(absent)}.")
     text = {field: language[field] for field in _TEXT_FIELDS} | {
+        **{field: language.get(field, usual) for field, usual in _MORE_TEXT_FIELDS.items()},
         "layer_types": ["full_attention"] * language["num_hidden_layers"],
         "sliding_window": 128,  # must not be None; unused when every layer attends fully
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        "rope_parameters": {"rope_type": "default", "rope_theta": float(language.get("rope_theta", 10000.0))},
     }
     vision = _vision_config(checkpoint.get("vision_config", {}).get("width", {}))
     return UnlimitedOcrConfig(text_config=text, vision_config=vision, image_token_id=image_token_id)
+
+
+_WINDOWS = ("sliding_window", "sliding_window_size")  # its name in the hub's file, and in copies of it
+
+
+def _window(checkpoint: Mapping[str, Any]) -> int:
+    """How many tokens of its answer a model sees, itself counted. Raises SetupError where the config does not say."""
+    for given in (checkpoint, checkpoint["language_config"]):
+        for name in _WINDOWS:
+            if isinstance(window := given.get(name), int) and window > 0:
+                return window
+    raise SetupError("The checkpoint's config.json lacks sliding_window, a number of tokens.")
 
 
 # What a checkpoint calls a dimension, and what transformers does. The hub's own file has the names without a star;
@@ -135,6 +156,10 @@ def normalise(pixels: Sequence[Pixels]) -> Tensor:
 
 class DeepSeekNetwork(Network[Page]):
     """The vision encoders and the language model."""
+
+    def __init__(self, model: Any, window: int | None = None) -> None:
+        super().__init__(model)
+        self.window = window
 
     def first_pass(self, page: Page) -> FirstPass:
         """A page's prompt with the image's features in their places."""

@@ -16,6 +16,7 @@ class SquareViews:
 
     base: int  # px, side of the view of the whole page
     tile: int | None = None  # px, side of one crop of a page that is larger; None: no crops
+    most_tiles: int = 9  # that a page is cut into
     padded: bool = True  # whether the view of the whole page keeps its aspect on a grey square, or is stretched to it
 
 
@@ -41,7 +42,7 @@ def square_views(page: Image.Image, preset: SquareViews) -> Views:
         whole = page.resize(size, Image.Resampling.BICUBIC)
     if preset.tile is None or max(page.size) <= preset.tile:
         return Views(np.asarray(whole))
-    columns, rows = tile_grid(*page.size, tile=preset.tile)
+    columns, rows = tile_grid(*page.size, tile=preset.tile, max_tiles=preset.most_tiles)
     return Views(np.asarray(whole), _tiles(page, preset.tile, columns, rows), columns, rows)
 
 
@@ -54,7 +55,7 @@ def view_scale(size: tuple[int, int], preset: SquareViews) -> float:
     whole = preset.base / max(size)
     if preset.tile is None or max(size) <= preset.tile:
         return whole
-    columns, rows = tile_grid(width, height, tile=preset.tile)
+    columns, rows = tile_grid(width, height, tile=preset.tile, max_tiles=preset.most_tiles)
     return max(whole, min(columns * preset.tile / width, rows * preset.tile / height))
 
 

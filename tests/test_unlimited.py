@@ -1,0 +1,325 @@
+"""Unlimited-OCR: its pixels, its window in a running batch held against the class's own generate(), its answers."""
+
+import copy
+import itertools
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
+from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
+
+from ocr.decoding import cache
+from ocr.decoding.loop import RunningBatch
+from ocr.decoding.rules import Budget
+from ocr.engines.hardware import choose_hardware
+from ocr.engines.loading import load_model
+from ocr.engines.native import NativeEngine
+from ocr.errors import SetupError
+from ocr.models.deepseek.card import UNLIMITED_OCR
+from ocr.models.deepseek.engine import load, model_config, normalise
+from ocr.models.deepseek.processor import image_token_count
+from ocr.models.deepseek.views import SquareViews, square_views, tile_grid
+from ocr.models.tasks import GUNDAM, MARKDOWN
+from ocr.settings import Settings
+from ocr.types import Decoding, Element, PageInput, Piece
+from tests.checkpoints import DEEPSEEK_CONFIG, byte_tokenizer, deepseek_shapes, seeded, write_weights
+from tests.pictures import page
+from tests.sequences import sequence
+from tests.test_dialects import parse
+from tests.test_positions import Page as Reference
+from tests.test_positions import Watched
+
+CPU = Settings(device="cpu", dtype="float32")
+TOKENS = 24
+LOOK = SquareViews(base=128, tile=64, most_tiles=32)
+SIZES = ((90, 61), (40, 140), (64, 50))
+PROMPT = UNLIMITED_OCR.tasks[MARKDOWN]
+
+
+def config_of(window: int, **language: Any) -> dict[str, Any]:
+    """A config.json as the hub has it."""
+    config = copy.deepcopy(dict(DEEPSEEK_CONFIG))
+    config |= {"model_type": "unlimited-ocr", "architectures": ["UnlimitedOCRForCausalLM"], "sliding_window": window}
+    config["language_config"] |= {"max_position_embeddings": 4096, **language}
+    return config
+
+
+CONFIGS = {
+    "as DeepSeek-OCR's tiny one": config_of(8),
+    "of other dimensions": config_of(
+        5,
+        hidden_size=96,
+        num_attention_heads=6,
+        num_key_value_heads=3,
+        num_hidden_layers=4,
+        first_k_dense_replace=2,
+        n_routed_experts=6,
+        n_shared_experts=1,
+        num_experts_per_tok=2,
+        rope_theta=4321.0,
+        rms_norm_eps=1e-4,
+    ),
+}
+
+
+class Tiny(NamedTuple):
+    """The engine of a checkpoint, and the class with its own window and the same weights."""
+
+    engine: NativeEngine[Any]
+    reference: Any
+    window: int
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    config, folder = CONFIGS[request.param], tmp_path_factory.mktemp("unlimited") / "checkpoint"
+    full = model_config(config, 299, "unlimited-ocr")
+    windowed = UnlimitedOcrConfig(**full.to_dict())
+    windowed.text_config.sliding_window = config["sliding_window"]
+    windowed.text_config.layer_types = ["reference_sliding_attention"] * len(full.text_config.layer_types)
+    if config is CONFIGS["as DeepSeek-OCR's tiny one"]:
+        write_weights(folder, {name: seeded(name, shape) for name, shape in deepseek_shapes().items()})
+    else:
+        write_random(folder, full)
+    (folder / "config.json").write_text(json.dumps(config))
+    byte_tokenizer().save(str(folder / "tokenizer.json"))
+    hardware = choose_hardware(CPU, "float32")
+    reference = load_model(UnlimitedOcrForConditionalGeneration, folder, windowed, hardware, "sdpa")
+    return Tiny(load(folder, UNLIMITED_OCR, CPU), reference, config["sliding_window"])
+
+
+def write_random(folder: Path, config: Any) -> None:
+    """A model of random weights under the hub's names, which transformers goes back to when it saves."""
+    torch.manual_seed(0)
+    model = UnlimitedOcrForConditionalGeneration(config)
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.15)
+    model.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("size", [(1700, 2250), (641, 480), (600, 640), (3000, 400), (500, 4100), (5000, 3000)])
+def test_the_pixels_are_the_references(size: tuple[int, int]) -> None:
+    image = page(*size)
+    preset = UNLIMITED_OCR.presets[GUNDAM]
+    views = square_views(image, preset)
+    grey = (127, 127, 127)
+    whole = ImageOps.pad(image, (1024, 1024), method=Image.Resampling.BICUBIC, color=grey)
+    assert np.array_equal(views.whole, np.asarray(whole))
+    if max(size) <= 640:
+        assert not views.tiles
+        return
+    columns, rows = get_optimal_tiled_canvas(size[::-1], (640, 640), 2, 32)
+    assert (views.columns, views.rows) == (columns, rows)
+    resized = np.asarray(image.resize((640 * columns, 640 * rows), Image.Resampling.BICUBIC))
+    cut = resized.reshape(rows, 640, columns, 640, 3).swapaxes(1, 2).reshape(-1, 640, 640, 3)
+    assert np.array_equal(np.stack(views.tiles), cut)
+    assert image_token_count(views) == 16 * 17 + 10 * rows * (10 * columns + 1) + 1
+
+
+def test_the_grids_of_tiles_are_those_of_transformers() -> None:
+    for width, height in itertools.product(range(300, 6000, 271), repeat=2):
+        assert tile_grid(width, height, max_tiles=32) == get_optimal_tiled_canvas((height, width), (640, 640), 2, 32)
+
+
+def test_the_largest_page_has_the_tokens_of_four_by_eight_tiles() -> None:
+    views = square_views(page(2560, 5120), UNLIMITED_OCR.presets[GUNDAM])
+    assert (views.columns, views.rows, image_token_count(views)) == (4, 8, 3553)
+
+
+@pytest.fixture(scope="module")
+def references(tiny: Tiny) -> list[Reference]:
+    return [reference(tiny, *size) for size in SIZES]
+
+
+def asked(width: int, height: int) -> PageInput:
+    return PageInput(page(width, height), PROMPT, "", LOOK)
+
+
+def reference(tiny: Tiny, width: int, height: int) -> Reference:
+    """A page as our engine begins with it, and what the class's own generate() makes of the same views alone."""
+    ready = tiny.engine.processor.prepare(asked(width, height))
+    views, ids = ready.views, torch.tensor([ready.ids])
+    local = {"pixel_values_local": normalise(views.tiles)} if views.tiles else {}
+    theirs = tiny.reference.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        pixel_values=normalise([views.whole]),
+        num_local_patches=[len(views.tiles)],
+        patches_grid=[[views.columns, views.rows]],
+        **local,
+        max_new_tokens=TOKENS,
+        min_new_tokens=TOKENS,
+        pad_token_id=2,
+        do_sample=False,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    tokens = theirs.sequences[0, ids.shape[1] :].tolist()
+    return Reference(tiny.engine.network.first_pass(ready), tokens, torch.cat(theirs.logits))
+
+
+class Forced(Budget):
+    """A budget that keeps the model from ending, as the reference runs did."""
+
+    def banned(self) -> list[int]:
+        return [1]
+
+
+def read(tiny: Tiny, pages: list[Reference], plan: list[tuple[int, int]], window: int | None) -> Any:
+    """Tokens and scores of the pages, each of which joins at a step and takes so many tokens."""
+    runner = Watched(tiny.engine.network.model, window)
+    batch = RunningBatch(runner)
+    sequences = [sequence(one.first_pass, [Forced(count)]) for one, (_, count) in zip(pages, plan, strict=True)]
+    for step in range(3 * TOKENS):
+        for each, (start, _) in zip(sequences, plan, strict=True):
+            if start == step:
+                batch.join([each])
+        batch.step()
+    assert batch.is_empty
+    return [(each.tokens, torch.stack(runner.scores[each])) for each in sequences]
+
+
+def apart(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        [(0, TOKENS)] * 3,
+        [(0, 9), (0, TOKENS), (0, 15)],
+        [(0, 22), (3, TOKENS), (11, TOKENS)],
+        [(7, 20), (0, 12), (3, TOKENS)],
+    ],
+    ids=["together", "leaving", "joining", "joining and leaving"],
+)
+def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
+    tiny: Tiny, references: list[Reference], plan: list[tuple[int, int]]
+) -> None:
+    for (tokens, scores), one, (_, count) in zip(
+        read(tiny, references, plan, tiny.window), references, plan, strict=True
+    ):
+        assert tokens == one.tokens[:count]
+        assert apart(scores, one.logits[:count]) < 2e-5
+    assert len({token for one in references for token in one.tokens}) > 6  # so that equal tokens say something
+
+
+def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
+    for one in references:
+        ((tokens, scores),) = read(tiny, [one], [(0, TOKENS)], tiny.window)
+        assert tokens == one.tokens
+        assert apart(scores, one.logits) < 1e-5
+
+
+def test_without_the_window_it_would_be_another_model(tiny: Tiny, references: list[Reference]) -> None:
+    ((_, scores),) = read(tiny, references[:1], [(0, TOKENS)], None)
+    full, windowed = scores[tiny.window + 1 :], references[0].logits[tiny.window + 1 :]
+    assert apart(scores[: tiny.window], references[0].logits[: tiny.window]) < 1e-5
+    assert apart(full, windowed) > 1e-3
+
+
+def test_the_cache_takes_no_more_than_the_prompt_and_the_window(tiny: Tiny) -> None:
+    runner = Watched(tiny.engine.network.model, tiny.window)
+    one = runner.one_token()
+    assert cache.row_bytes(one, 100, 30_000) == cache.row_bytes(one, 100, tiny.window)
+    started = sequence(torch.zeros(7, tiny.engine.network.model.config.text_config.hidden_size), [Forced(40)])
+    batch = RunningBatch(runner)
+    batch.join([started])
+    while not batch.is_empty:
+        columns = runner._cache.layers[0].get_seq_length()
+        assert columns == 7 + min(len(started.tokens) - 1, tiny.window) == runner._mask.shape[1]
+        batch.step()
+
+
+def test_callers_that_share_the_engine_get_what_they_get_alone(tiny: Tiny) -> None:
+    def opened(number: int) -> Any:
+        return tiny.engine.read([asked(*SIZES[number])], Decoding(max_new_tokens=20))
+
+    def text(outputs: Any) -> str:
+        return "".join(output.text for output in outputs if isinstance(output, Piece))
+
+    alone = [text(opened(number)) for number in range(2)]
+    first, second = opened(0), opened(1)
+    begun = list(itertools.islice(first, 7))
+    both: tuple[list[Any], list[Any]] = (begun, [])
+    for outputs in itertools.zip_longest(first, second):
+        for found, output in zip(both, outputs, strict=True):
+            found += [output] if output else []
+    assert [text(found) for found in both] == alone
+
+
+def test_a_config_without_a_window_or_of_another_model_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    config = CONFIGS["as DeepSeek-OCR's tiny one"]
+    with pytest.raises(SetupError, match="'unlimited-ocr'"):
+        model_config(DEEPSEEK_CONFIG, 299, "unlimited-ocr")
+    write_weights(tmp_path, {name: seeded(name, shape) for name, shape in deepseek_shapes().items()})
+    byte_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k != "sliding_window"}))
+    with pytest.raises(SetupError, match="lacks sliding_window"):
+        load(tmp_path, UNLIMITED_OCR, CPU)
+
+
+def test_the_prompt_is_the_makers_own() -> None:
+    assert PROMPT.template == "<image>document parsing."
+
+
+ANSWER = (
+    "<|det|>title [100, 50, 899, 99]<|/det|>Harbour dues, 1911\n"
+    '<|det|>table [100, 130, 900, 412]<|/det|>\n<table><tr><td colspan="2">Tons [net]</td></tr></table>\n'
+    "<|det|>image [90, 260, 512, 700]<|/det|>\n"
+    "<|det|>text[88,70,910,240]<|/det|>The pilot boards off [4, 5].\n"
+    "<|det|>seal [1, 2, 3, 4]<|/det|>\n"
+    "<|ref|>text<|/ref|><|det|>[[5, 6, 7, 8]]<|/det|>\nin the older form\n"
+    "<|det|>page_number [480, 955, 520, 972]<|/det|>17"
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 10_000])
+def test_an_answer_becomes_elements_in_page_pixels(size: int) -> None:
+    elements, problems, _ = parse(ANSWER, [size], "grounded_blocks")
+    assert elements == [
+        Element("title", "title", (200, 50, 1798, 99), "# Harbour dues, 1911"),
+        Element("table", "table", (200, 130, 1800, 412), '<table><tr><td colspan="2">Tons [net]</td></tr></table>'),
+        Element("picture", "image", (180, 260, 1024, 700), ""),
+        Element("text", "text", (176, 70, 1820, 240), "The pilot boards off [4, 5]."),
+        Element("other", "seal", (2, 2, 6, 4), ""),
+        Element("text", "text", (10, 6, 14, 8), "in the older form"),
+        Element("page_number", "page_number", (960, 955, 1040, 972), "17"),
+    ]
+    assert problems == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
+@pytest.mark.parametrize(
+    ("answer", "elements", "problem"),
+    [
+        ("<|det|>text [1, 2, 3]<|/det|>kept", [Element("text", "text", None, "kept")], "not lists of four numbers"),
+        ("<|det|>text [a, b]<|/det|>kept", [Element("text", "text", None, "kept")], "not lists of four numbers"),
+        ("<|det|>text<|/det|>kept", [Element("other", "", None, "kept")], "not lists of four numbers"),
+        ("<|det|>title [1, 2, 3, 4]<|/det|># T", [Element("title", "title", (2, 2, 6, 4), "# T")], None),
+        (
+            "before<|det|>tit",
+            [Element("text", "", None, "before"), Element("text", "", None, "tit")],
+            "ends inside a mark",
+        ),
+        ("before<|det|>title [1, 2", [Element("text", "", None, "before")], "ends inside a mark"),
+        (
+            "<|det|>text [1, 2, 3, 4]\nkept\n<|det|>title [5, 6, 7, 8]<|/det|>T",
+            [Element("text", "text", (2, 2, 6, 4), "kept"), Element("title", "title", (10, 6, 14, 8), "# T")],
+            "A mark without an end",
+        ),
+        ("<|/det|>words", [Element("text", "", None, "words")], None),
+    ],
+)
+def test_a_broken_answer_keeps_what_it_has_and_says_so(
+    answer: str, elements: list[Element], problem: str | None, size: int
+) -> None:
+    found, problems, _ = parse(answer, [size], "grounded_blocks")
+    assert found == elements
+    assert problem in problems[0] if problem else problems == []
