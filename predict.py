@@ -2,8 +2,8 @@
 
 Cog reads this file as text, so the choices are literals here; a test holds them to the tables in `ocr.models.catalog`.
 
-The method stays predict(), which every version of Cog takes, with `predict:` in cog.yaml. Cog has named it run() since 0.21,
-and refuses a class that has both. The base class is the newer one, whose run() leads here.
+The method stays predict(), which every Cog takes, with `predict:` in cog.yaml. Since 0.21 Cog calls it run(),
+and it refuses a class that has both. The base class is the newer one, whose run() leads here.
 """
 
 import logging
