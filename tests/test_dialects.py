@@ -199,6 +199,7 @@ PARTS = st.sampled_from(
         "<|/det|>",
         "<|grounding|>",
         "[[1, 2, 3, 4]]",
+        " [1, 2, 3, 4]",
         "[[",
         "title",
         "words ",
@@ -210,9 +211,13 @@ PARTS = st.sampled_from(
 
 
 @settings(max_examples=300)
-@given(st.lists(PARTS, max_size=25).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=5))
-def test_any_text_in_any_cut_gives_the_same_events(text: str, sizes: list[int]) -> None:
-    assert parse(text, sizes) == parse(text)
+@given(
+    st.lists(PARTS, max_size=25).map("".join),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    st.sampled_from(["grounded", "grounded_blocks"]),
+)
+def test_any_text_in_any_cut_gives_the_same_events(text: str, sizes: list[int], layout: str) -> None:
+    assert parse(text, sizes, layout) == parse(text, layout=layout)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["<|/ref|>", "<|/det|>", ""]), WORDS), max_size=5))
