@@ -6,11 +6,12 @@ Full-size encoders with random weights. Time on the clock, medians; the peak is 
 """
 
 import argparse
-import resource
+import re
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,7 +71,8 @@ def main() -> None:
     if arguments.peak:
         side, kind = arguments.peak
         seconds(encoders(kind), torch.zeros(1, 3, int(side), int(side)))
-        print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.2f}")
+        peak_kb = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+        print(f"{int(peak_kb[1]) * 1024 / 1e9:.2f}" if peak_kb else "-")
         return
     models = {kind: encoders(kind) for kind in ("theirs", "ours")}
     seconds(models["ours"], torch.zeros(1, 3, SIDES[0], SIDES[0]))  # what the first view of a process takes beside

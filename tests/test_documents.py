@@ -257,7 +257,14 @@ def test_a_real_pdf_is_read(shared: Path) -> None:
 
 @pytest.mark.parametrize(
     ("selection", "numbers"),
-    [("", [1, 2, 3, 4, 5]), (" ", [1, 2, 3, 4, 5]), ("2", [2]), ("4-5,1", [1, 4, 5]), ("1-3, 2 - 4", [1, 2, 3, 4])],
+    [
+        ("", [1, 2, 3, 4, 5]),
+        (" ", [1, 2, 3, 4, 5]),
+        ("2", [2]),
+        ("4-5,1", [1, 4, 5]),
+        ("1-3, 2 - 4", [1, 2, 3, 4]),
+        ("2,4-9,6", [2, 4, 5]),
+    ],
 )
 def test_a_selection_names_pages_in_order_and_each_once(selection: str, numbers: list[int]) -> None:
     assert select_pages(selection, 5, most=5) == numbers
@@ -266,10 +273,11 @@ def test_a_selection_names_pages_in_order_and_each_once(selection: str, numbers:
 @pytest.mark.parametrize(
     ("selection", "words"),
     [
-        ("0", "'0' cannot be read: the document has pages 1 to 5"),
-        ("6", "'6' cannot be read"),
-        ("2,4-9", "'4-9' cannot be read"),
-        ("3-1", "'3-1' cannot be read"),
+        ("0", "'0' is no range of pages, which are counted from 1"),
+        ("2,0-3", "'0-3' is no range of pages"),
+        ("6", "is '6'; none of these can be read: the document has pages 1 to 5"),
+        ("7,9-12", "none of these can be read"),
+        ("3-1", "'3-1' is no range of pages"),
         ("1,", "'' is no page"),
         ("a", "'a' is no page or range. Write it like 1-3,7"),
         ("-2", "'-2' is no page"),
@@ -292,6 +300,12 @@ def test_too_many_pages_are_refused_with_their_number_and_the_way_out(selection:
     with pytest.raises(InputError, match=words):
         select_pages(selection, 1234, most=10)
     assert select_pages("1225-1234", 1234, most=10) == list(range(1225, 1235))
+
+
+def test_pages_beyond_the_last_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    with open_document(pdf(RED), "1-2", SETTINGS) as document:
+        assert document.numbers == (1,)
+    assert caplog.messages == ["Of the pages 1-2 those beyond the last are left out: the document has 1 page."]
 
 
 def test_the_pages_of_a_request_are_limited_by_the_setting() -> None:

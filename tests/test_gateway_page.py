@@ -320,6 +320,7 @@ def test_a_searchable_pdf_looks_as_its_pages_and_holds_their_text(
         ([page_of()] * 201, "1 to 200"),
         ([page_of(), page_of()], "each once"),
         ([page_of(page=2)], "the document has 1 page"),
+        ([page_of(), page_of(page=2)], "lists page 2, which the document does not have"),
         ([page_of(turned=45)], "as they stand"),
         ([page_of(markdown=None)], "as they stand"),
         ([page_of(width=True)], "as they stand"),

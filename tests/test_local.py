@@ -37,6 +37,7 @@ def test_inputs_are_read_by_their_types(tmp_path: Path) -> None:
         ("imag=@x", "'imag=@x' is no input.*image, task_type"),
         ("image", "'image' is no input"),
         ("image=@/nowhere/x.png", "'/nowhere/x.png' cannot be read: No such file"),
+        ("image=page.png", "image is 'page.png'; write image=@page.png to send that file"),
         ("max_new_tokens=many", "'many'; it must be a whole number"),
         ("cut_long_pages=no", "'no'; it must be one of: true, false"),
     ],

@@ -48,6 +48,7 @@ def open_document(
             raise InputError(f"is {dpi}; it must be from {MIN_DPI} to {MAX_DPI}.", "dpi")
         pages = opened.enter_context(contextlib.closing(Drawing(file, dpi, settings, stop, has_layers=has_layers)))
         numbers = select_pages(selection, pages.count, settings.max_pages)
+        _tell_of_absent(selection, pages.count)
         return Document(numbers, pages.draw, opened.pop_all())
 
 
@@ -128,20 +129,33 @@ def _check_file_size(size: int, max_file_mb: int) -> None:
 def select_pages(selection: str, count: int, most: int) -> list[int]:
     """The page numbers that a selection such as `1-3,7` names in a document of `count` pages, in order, each once.
 
-    An empty selection is all of them. Raises InputError that names the part which cannot be, or which takes the
-    selection above `most` pages.
+    An empty selection is all of them, and pages beyond the last are left out, so that one selection serves documents of
+    any length. Raises InputError that names the part which cannot be, or which takes the selection above `most` pages,
+    and for a selection of which the document has no page.
     """
     if not selection.strip():
         _check_most(count, most, "The document has")
         return list(range(1, count + 1))
     chosen: set[int] = set()
     for part, first, last in page_ranges(selection):
-        if not 1 <= first <= last <= count:
-            has = "1 page" if count == 1 else f"pages 1 to {count}"
-            raise InputError(f"is {selection!r}; {part!r} cannot be read: the document has {has}.", "pages")
-        chosen.update(range(first, last + 1))
+        if not 1 <= first <= last:
+            raise InputError(f"is {selection!r}; {part!r} is no range of pages, which are counted from 1.", "pages")
+        chosen.update(range(first, min(last, count) + 1))
         _check_most(len(chosen), most, f"is {selection!r}; up to {part!r} it selects", "pages")
+    if not chosen:
+        raise InputError(f"is {selection!r}; none of these can be read: the document has {_extent(count)}.", "pages")
     return sorted(chosen)
+
+
+def _tell_of_absent(selection: str, count: int) -> None:
+    if any(last > count for _part, _first, last in page_ranges(selection)):
+        log.warning(
+            "Of the pages %s those beyond the last are left out: the document has %s.", selection, _extent(count)
+        )
+
+
+def _extent(count: int) -> str:
+    return "1 page" if count == 1 else f"pages 1 to {count}"
 
 
 def page_ranges(selection: str) -> Iterator[tuple[str, int, int]]:

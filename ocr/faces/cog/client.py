@@ -3,6 +3,7 @@
 import base64
 import json
 import mimetypes
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -78,12 +79,15 @@ def parse_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     return inputs
 
 
+_URL = re.compile(r"data:|https?://", re.IGNORECASE)
 _TRUTHS: Mapping[str, bool] = {"true": True, "false": False}
 
 
 def _value(name: str, value: str, kind: str) -> Any:
     if value.startswith("@"):
         return data_url(Path(value[1:]))
+    if name == "image" and not _URL.match(value):
+        raise InputError(f"image is {value!r}; write image=@{value} to send that file, or give a URL.")
     if kind == "integer":
         try:
             return int(value)

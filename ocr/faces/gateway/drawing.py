@@ -105,6 +105,8 @@ def _drawn(
 ) -> Iterator[tuple[Sheet, Image.Image | InputError]]:
     """These pages, whose numbers ascend, each turned as it was read, or why it cannot be drawn."""
     with open_document(document, ",".join(str(sheet.number) for sheet in sheets), Settings(), dpi, stop) as opened:
+        if absent := {sheet.number for sheet in sheets} - set(opened.numbers):
+            raise InputError(f"lists page {min(absent)}, which the document does not have.", "pages")
         for sheet, (_, page) in zip(sheets, opened, strict=True):
             stop()
             if isinstance(page, DrawnPage):

@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-SCORES = 2**22  # at a time, 16 MiB
+SCORES = 2**21  # at a time, 8 MiB
 
 
 class WholeViewAttention(nn.Module):
