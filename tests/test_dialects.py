@@ -52,6 +52,14 @@ ANSWER = (
 )
 
 
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_of_an_answer_that_is_to_be_text_no_mark_is_shown(size: int) -> None:
+    elements, problems, shown = parse(ANSWER, [size], layout="unmarked")
+    assert (elements, problems) == ([], [])
+    assert shown == "# A title\n\nhalf < a mark <| here\nin two columns"
+    assert parse("a < b\n\n  c <|d|>\n", [size], layout="unmarked") == ([], [], "a < b\n\n  c <|d|>\n")
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_a_grounded_answer_becomes_elements_in_page_pixels(size: int) -> None:
     elements, problems, _ = parse(ANSWER, [size])
@@ -238,6 +246,7 @@ QUADS = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
 # An element in each form of answer, with a place that may be anywhere.
 PLACED: dict[str, Callable[[Sequence[float]], str]] = {
     "plain": lambda box: str(list(box)),
+    "unmarked": lambda box: block("text", f"[{list(box)}]", "words"),
     "grounded": lambda box: block("text", f"[{list(box)}]", "words"),
     "grounded_blocks": lambda box: f"<|det|>text {list(box)}<|/det|>words",
     "layout_json": lambda box: json.dumps({"bbox": box, "category": "Text", "text": "words"}),

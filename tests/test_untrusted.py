@@ -151,7 +151,7 @@ def test_nothing_steers_the_terminal_of_a_prediction_without_docker(monkeypatch:
     monkeypatch.setattr("sys.stdout", out)
     monkeypatch.setattr("ocr.faces.cog.main.LocalServer", lambda **_: contextlib.nullcontext(SimpleNamespace(url="")))
     monkeypatch.setattr("ocr.faces.cog.main.stream", lambda *_: iter(["Grüße\n", f"{CONTROLS}{TURNS}"]))
-    assert local.main(["predict", "-i", "image=x"]) == 0
+    assert local.main(["predict", "-i", "image=data:,x"]) == 0
     assert not set(CONTROLS + TURNS) & set(out.getvalue())
     assert out.getvalue().startswith("Grüße\n\\x00")
 

@@ -1,7 +1,7 @@
 """The table of the dialects in which models answer. Model text is data: parsed strictly, never evaluated, and whatever
 it holds, what came whole is kept, what cannot be understood is reported, and nothing raises."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -44,8 +44,19 @@ class PlainText:
         return ()
 
 
+class Unmarked(Grounded):
+    """An answer that is to be text and nothing else, but comes in grounded blocks at times: their text alone."""
+
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
+        return (event for event in super().feed(text) if isinstance(event, Text))
+
+    def close(self) -> Iterator[AnswerEvent]:
+        return (event for event in super().close() if isinstance(event, Text))
+
+
 PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "plain": PlainText,
+    "unmarked": Unmarked,
     "grounded": Grounded,
     "grounded_blocks": partial(Grounded, heads={"title": "# "}),
     "layout_json": LayoutJson,

@@ -35,7 +35,7 @@ BOS, EOS, IMAGE = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
 # The wording is the training contract: edit only with a new checkpoint.
 _TASKS: Mapping[str, Prompt] = {
     MARKDOWN: Prompt("<image>\n<|grounding|>Convert the document to markdown.", dialect="grounded"),
-    FREE_OCR: Prompt("<image>\nFree OCR."),
+    FREE_OCR: Prompt("<image>\nFree OCR.", dialect="unmarked"),
     PARSE_FIGURE: Prompt("<image>\nParse the figure."),
     LOCATE: Prompt("<image>\nLocate <|ref|>{text}<|/ref|> in the image.", dialect="grounded", lists_boxes=True),
     OCR_WITH_BOXES: Prompt("<image>\n<|grounding|>OCR this image.", dialect="grounded"),
