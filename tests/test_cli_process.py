@@ -42,6 +42,23 @@ def started(environment: dict[str, str], *words: str) -> subprocess.Popen[bytes]
     return subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
+def test_in_one_pipe_no_line_of_the_log_begins_amid_the_text(environment: dict[str, str]) -> None:
+    write("a.pdf", page(), page())
+    words = (*COMMAND, "read", "a.pdf", *SHORT)
+    both = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment).stdout
+    apart = subprocess.run(words, capture_output=True, env=environment)
+    marks = (b"Running on", b"Loaded deepseek-ocr", b"a.pdf: page 1 (", b"a.pdf: page 2 (", b"2 pages read")
+    assert all(any(line.startswith(mark) for line in both.splitlines()) for mark in marks)
+    assert set(apart.stdout.splitlines()) <= set(both.splitlines())
+
+
+def test_the_program_is_called_in_its_help_as_it_was_called(environment: dict[str, str]) -> None:
+    for named, words in (("python -m ocr", {}), ("bin/ocr", {"OCR_CALLED": "bin/ocr"})):
+        told = subprocess.run([*COMMAND, "read", "--help"], capture_output=True, text=True, env=environment | words)
+        assert told.stdout.startswith(f"Usage: {named} read ")
+        assert f"  {named} read scans/ -o out --resume" in told.stdout
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_in_order_and_keeps_what_is_done(
     environment: dict[str, str], number: signal.Signals, status: int

@@ -19,7 +19,7 @@ from ocr.faces import exits
 from ocr.faces.cli.doctor import State, examine
 from ocr.faces.cli.options import IN_FOLDER, NAMES, ON_STDOUT, Command, Options, parameters
 from ocr.faces.cli.progress import Bar, Lines, Progress, logged
-from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Run, Sink, TextSink
+from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Printed, Run, TextSink
 from ocr.faces.cli.sources import Source, find
 from ocr.faces.problems import count, printable
 from ocr.models.catalog import AUTO, MODELS
@@ -32,19 +32,20 @@ from ocr.reading.request import Request
 from ocr.settings import read_settings
 from ocr.types import Decoding
 from ocr.weights.commands import main as weights
+from ocr.weights.installation import called
 from ocr.weights.status import status
 
 _FORMATS = "\n".join(f"  {name:9}  NAME{row.suffix:17}  {row.use}" for name, row in FORMATS.items())
 EXAMPLES = f"""\
 examples:
-  python -m ocr read page.jpg                          the text, as the model writes it
-  python -m ocr read book.pdf --pages 1-3,7 > book.md
-  python -m ocr read scans/ more/*.pdf -o out          out/NAME.md and its figures, for each document
-  python -m ocr read scans/ -o out --resume            go on where that was interrupted
-  python -m ocr read scans/ -o out --format md,json,annotated,figures
-  python -m ocr read https://example.org/paper.pdf --format json
-  python -m ocr read bill.png --task locate --reference "the total"
-  curl -s https://example.org/page.png | python -m ocr read - | less
+  $ocr read page.jpg                          the text, as the model writes it
+  $ocr read book.pdf --pages 1-3,7 > book.md
+  $ocr read scans/ more/*.pdf -o out          out/NAME.md and its figures, for each document
+  $ocr read scans/ -o out --resume            go on where that was interrupted
+  $ocr read scans/ -o out --format md,json,annotated,figures
+  $ocr read https://example.org/paper.pdf --format json
+  $ocr read bill.png --task locate --reference "the total"
+  curl -s https://example.org/page.png | $ocr read - | less
 
 What is written into DIR for a document NAME, by the formats' names; those of pages have a folder:
 {_FORMATS}
@@ -57,12 +58,12 @@ exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 i
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status of a command line: 0 if all was read, 1 if something failed, else as in `ocr.faces.exits`."""
-    return exits.run(cli, "python -m ocr", argv, NAMES)
+    return exits.run(cli, called(), argv, NAMES)
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="`python -m ocr read --help` shows examples. Settings are environment variables: see docs/settings.md.",
+    epilog="`read --help` shows examples. Settings are environment variables: see docs/settings.md.",
 )
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
@@ -172,7 +173,7 @@ def _held_folder(
         yield Folder(options.output, formats, asdict(job.request) | rest, resume=options.resume)
 
 
-def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Callable[[Source], Sink] | None:
+def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Callable[[Source], Printed] | None:
     """What makes the sink on standard output for a document; None where files are all that is wanted."""
     out = sys.stdout
     if options.jsonl:
@@ -183,7 +184,18 @@ def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Call
         raise InputError(f"{formats[0]} of several documents cannot be printed as one: use --jsonl, or -o DIR.")
     writer = WRITERS[ON_STDOUT[formats[0]]]
     blank = itertools.chain([""], itertools.repeat("\n"))  # before every heading but the first
-    return lambda source: TextSink(out, writer(), f"{next(blank)}==> {source} <==\n" if several else "")
+    by_lines = _go_to_one_place()
+    return lambda source: TextSink(
+        out, writer(), f"{next(blank)}==> {source} <==\n" if several else "", by_lines=by_lines
+    )
+
+
+def _go_to_one_place() -> bool:
+    """Whether standard output and standard error are one file or pipe, as after `2>&1`."""
+    try:
+        return not sys.stdout.isatty() and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except OSError:  # where one is no file, as within another program
+        return False
 
 
 def _progress(documents: int, *, prints: bool) -> Progress:

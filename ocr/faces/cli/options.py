@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import click
@@ -72,7 +73,10 @@ class Grouped(click.Option):
 
 
 class Command(click.Command):
-    """A command whose options stand below their headings in --help, with the words after them as they are written."""
+    """A command whose options stand below their headings in --help, with the words after them as they are written.
+
+    There `$ocr` stands for what the program was called by.
+    """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {}
@@ -85,7 +89,7 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"\n{self.epilog}")
+        formatter.write("\n" + Template(self.epilog or "").substitute(ocr=ctx.find_root().info_name))
 
 
 def begun(names: Sequence[str]) -> Callable[[str], str]:

@@ -48,6 +48,14 @@ class Sink(Protocol):
         ...
 
 
+class Printed(Sink, Protocol):
+    """A sink on standard output."""
+
+    def break_off(self) -> None:
+        """The document will not be read to its end."""
+        ...
+
+
 HEADING_MARK = "\n==> "  # how the line begins that names a document
 
 
@@ -55,13 +63,14 @@ class TextSink:
     """A document's text on a stream as it comes, below a line that names the document where one is given.
 
     A line of the text that would pass for such a heading has a backslash. On a terminal, what would steer it stands as
-    escapes.
+    escapes. With `by_lines` each line comes whole, so that none of a log which goes to the same place begins amid it.
     """
 
-    def __init__(self, out: IO[str], writer: Writer, heading: str = "") -> None:
-        self._out, self._writer = out, writer
+    def __init__(self, out: IO[str], writer: Writer, heading: str = "", *, by_lines: bool = False) -> None:
+        self._out, self._writer, self._by_lines = out, writer, by_lines
         self._text = Disarmed(*([HEADING_MARK] if heading else []))
         self._last = ""
+        self._line = ""  # the last line, while more of it may come
         self._print(heading.removesuffix("\n"))
         self._print(self._text.feed("\n" if heading else ""))
 
@@ -73,10 +82,20 @@ class TextSink:
         if not self._last.endswith("\n"):
             self._print("\n")
 
+    def break_off(self) -> None:
+        self._put(self._line)
+
     def _print(self, text: str) -> None:
         if text:
             self._last = text
-            self._out.write(as_shown(text) if self._out.isatty() else text)
+            text = self._line + (as_shown(text) if self._out.isatty() else text)
+            certain = text.rfind("\n") + 1 if self._by_lines else len(text)
+            self._line = text[certain:]
+            self._put(text[:certain])
+
+    def _put(self, text: str) -> None:
+        if text:
+            self._out.write(text)
             self._out.flush()
 
 
@@ -91,6 +110,9 @@ class JsonLinesSink:
             print(as_json({"document": self._document, **page_json(event)}), file=self._out, flush=True)
 
     def close(self) -> None:
+        pass
+
+    def break_off(self) -> None:
         pass
 
 
@@ -119,7 +141,7 @@ class Run:
         job: Job,
         progress: Progress,
         *,
-        printed: Callable[[Source], Sink] | None = None,
+        printed: Callable[[Source], Printed] | None = None,
         folder: Folder | None = None,
     ) -> None:
         self._reader, self._job, self._progress = reader, job, progress
@@ -158,11 +180,16 @@ class Run:
         printed = self._printed(source) if self._printed else None
         sinks: list[Sink] = [sink for sink in (printed, files) if sink is not None]
         link = files.link if files else picture_name
-        if not done:
-            self._pages(source, document, sinks, link)
-        elif missing:
-            with self._open(content, ",".join(map(str, missing))) as rest:
-                self._pages(source, rest, sinks, link)
+        try:
+            if not done:
+                self._pages(source, document, sinks, link)
+            elif missing:
+                with self._open(content, ",".join(map(str, missing))) as rest:
+                    self._pages(source, rest, sinks, link)
+        except BaseException:
+            if printed:
+                printed.break_off()
+            raise
         for sink in sinks:
             sink.close()
         self.outcome.documents += 1
