@@ -17,8 +17,10 @@ from ocr.documents.document import page_ranges
 from ocr.errors import InputError, choices
 from ocr.faces import exits
 from ocr.faces.cli.doctor import State, examine
+from ocr.faces.cli.log import log_file
 from ocr.faces.cli.options import IN_FOLDER, NAMES, ON_STDOUT, Command, Options, parameters
-from ocr.faces.cli.progress import Bar, Lines, Progress, logged
+from ocr.faces.cli.passwords import password
+from ocr.faces.cli.progress import Bar, Failures, Lines, Progress, logged
 from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Printed, Run, TextSink
 from ocr.faces.cli.sources import Source, find
 from ocr.faces.problems import count, printable
@@ -26,6 +28,7 @@ from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import Folder, check_writable, held_folder
 from ocr.output.formats import FORMATS
+from ocr.output.report import Report
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -54,6 +57,7 @@ not at all.
 
 exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 interrupted, 128 + N ended by signal N
 """
+MOST_LISTED = 20  # lines of each kind of what went wrong, at the end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,29 +101,37 @@ def read(**given: Any) -> int:
     notes: list[str] = []
     sources = find(options.source, notes.append, reader.settings.fetch_s)
     sink = _printed(options, formats, several=len(sources) > 1)
-    progress = _progress(len(sources), prints=sink is not None)
-    with _held_folder(options, formats, job, notes.append) as folder:
-        return _run(Run(reader, job, progress, printed=sink, folder=folder), sources, progress, notes)
+    with log_file(options.log) as record, _held_folder(options, formats, job, notes.append) as folder:
+        progress = _progress(options, len(sources), record, prints=sink is not None)
+        report = Report(folder.path) if folder else None
+        run = Run(reader, job, progress, printed=sink, folder=folder, report=report)
+        return _run(run, sources, progress, notes, lists_all=options.verbose)
 
 
-def _run(run: Run, sources: Iterable[Source], progress: Progress, notes: Iterable[str]) -> int:
+def _run(run: Run, sources: Iterable[Source], progress: Progress, notes: Iterable[str], *, lists_all: bool) -> int:
     """Read the sources to the end, or as far as it goes, and say what came of it."""
+    most = sys.maxsize if lists_all else MOST_LISTED
     try:
         with progress, logged(progress):
             for line in notes:
                 progress.say(line)
             run.run(sources)
     except (KeyboardInterrupt, SystemExit):
-        _report(run.outcome, progress)
+        _report(run, progress, most)
         if run.folder:
             progress.say("What is done is kept; the same command with --resume goes on from there.")
         raise
-    _report(run.outcome, progress)
+    finally:
+        if run.report:
+            run.report.write()
+    _report(run, progress, most)
     return exits.FAILED if run.outcome.failures else exits.DONE
 
 
 def _chosen_formats(options: Options) -> tuple[str, ...]:
     """The formats to make. Raises InputError for options that would have no effect or contradict each other."""
+    if options.verbose and options.errors_only:
+        raise InputError("-v shows every page, and --errors-only none: leave one of them out.")
     chosen: tuple[str, ...] | None = options.formats
     if options.output is not None:
         return chosen or IN_FOLDER
@@ -154,7 +166,8 @@ def _job(options: Options, reader: Reader) -> Job:
     decoding = Decoding(
         max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s, together=options.batch
     )
-    return Job(request, decoding, options.pages, options.dpi)
+    secret = password(ask=options.password, file=options.password_file)
+    return Job(request, decoding, options.pages, options.dpi, secret)
 
 
 @contextmanager
@@ -184,7 +197,7 @@ def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Call
         raise InputError(f"{formats[0]} of several documents cannot be printed as one: use --jsonl, or -o DIR.")
     writer = WRITERS[ON_STDOUT[formats[0]]]
     blank = itertools.chain([""], itertools.repeat("\n"))  # before every heading but the first
-    by_lines = _go_to_one_place()
+    by_lines = options.verbose or _go_to_one_place()
     return lambda source: TextSink(
         out, writer(), f"{next(blank)}==> {source} <==\n" if several else "", by_lines=by_lines
     )
@@ -198,17 +211,20 @@ def _go_to_one_place() -> bool:
         return False
 
 
-def _progress(documents: int, *, prints: bool) -> Progress:
+def _progress(options: Options, documents: int, record: Callable[[str], object], *, prints: bool) -> Progress:
     """A bar where it disturbs nothing: not amid text on the terminal, nor beside a pager that it is piped into."""
-    if not sys.stderr.isatty():
-        return Lines(documents)
-    if prints and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
-        return Progress(documents)
-    return Bar(documents)
+    if options.errors_only:
+        return Failures(documents, record)
+    disturbs = prints and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode) if sys.stderr.isatty() else True
+    if sys.stderr.isatty() and disturbs and not options.verbose:
+        return Progress(documents, record)
+    return (Lines if disturbs else Bar)(documents, record, shows_all_pages=options.verbose)
 
 
-def _report(outcome: Outcome, progress: Progress) -> None:
-    """At the end, on standard error: what was done, and everything that went wrong once more."""
+def _report(run: Run, progress: Progress, most: int) -> None:
+    """At the end, on standard error: what was done, and what went wrong once more, so many lines of each kind."""
+    outcome = run.outcome
+    where = f": see {printable(str(run.report.table))}" if run.report else "; -v lists all"
     whole = f", {outcome.whole} whole already" if outcome.whole else ""
     took = timedelta(seconds=round(progress.tally.seconds))
     progress.note(f"{count(outcome.pages, 'page')} read, {count(outcome.documents, 'document')} done{whole}, in {took}")
@@ -218,18 +234,27 @@ def _report(outcome: Outcome, progress: Progress) -> None:
         (outcome.failures, "could not be read"),
     ):
         if lines:
-            progress.say("\n  ".join([f"{len(lines)} {words}:", *lines]))
-    _report_checks(outcome, progress)
+            progress.say("\n  ".join([f"{len(lines)} {words}:", *_first(lines, most, where)]))
+    _report_checks(outcome, progress, most)
 
 
-def _report_checks(outcome: Outcome, progress: Progress) -> None:
+def _first(lines: Sequence[str], most: int, where: str) -> list[str]:
+    """So many lines, and if there are more of them, how many, and where they are."""
+    left = len(lines) - most
+    return list(lines) if left <= 0 else [*lines[:most], f"… and {left:,} more{where}"]
+
+
+def _report_checks(outcome: Outcome, progress: Progress, most: int) -> None:
     """A table of the pages whose answers and second readings disagree; and which of the pages were not compared."""
+    where = "; -v lists all"
     if outcome.disagreeing:
         lines = table(("OMITTED", "UNSUPPORTED", "CONFLICTS", "PAGE"), outcome.disagreeing)
         many = f"{len(outcome.disagreeing)} of {count(outcome.checked, 'page')}"
-        progress.say("\n  ".join([f"{many} disagree with a second reading, which may be wrong too:", *lines]))
+        words = f"{many} disagree with a second reading, which may be wrong too:"
+        progress.say("\n  ".join([words, *_first(lines, most + 1, where)]))
     if outcome.unchecked:
-        progress.say("\n  ".join([f"{len(outcome.unchecked)} could not be checked:", *outcome.unchecked]))
+        words = f"{len(outcome.unchecked)} could not be checked:"
+        progress.say("\n  ".join([words, *_first(outcome.unchecked, most, where)]))
 
 
 @cli.command()

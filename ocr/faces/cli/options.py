@@ -49,12 +49,17 @@ class Options:
     formats: tuple[str, ...] | None
     jsonl: bool
     resume: bool
+    log: Path | None
+    verbose: bool
+    errors_only: bool
     model: str
     task: str
     resolution: str
     reference: str
     prompt: str
     pages: str
+    password: bool
+    password_file: Path | None
     dpi: int
     max_new_tokens: int
     whole_pages: bool
@@ -135,6 +140,7 @@ def parameters() -> list[click.Parameter]:
     return [
         click.Argument(["source"], nargs=-1, required=True, metavar="SOURCE...", help=SOURCE),
         *_output("What comes out"),
+        *_told("What is told"),
         *_request("What is asked"),
         *_pages("Which pages, and how"),
     ]
@@ -164,6 +170,25 @@ def _output(heading: str) -> list[click.Parameter]:
     ]
 
 
+def _told(heading: str) -> list[click.Parameter]:
+    return [
+        Grouped(
+            heading,
+            ["--log"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="add a line for everything that happens to this file, each with its time",
+        ),
+        Grouped(
+            heading,
+            ["-v", "--verbose"],
+            is_flag=True,
+            help="show a line for every page, and at the end all that went wrong, however many there are",
+        ),
+        Grouped(heading, ["--errors-only"], is_flag=True, help="show what could not be read, and nothing else"),
+    ]
+
+
 def _request(heading: str) -> list[click.Parameter]:
     def choice(option: str, names: Sequence[str], default: str, words: str = "") -> click.Option:
         listed = f"{words}{choices(names)}, unambiguous prefixes are accepted (default: {default})"
@@ -189,6 +214,14 @@ def _pages(heading: str) -> list[click.Parameter]:
 
     return [
         Grouped(heading, ["--pages"], default="", metavar="LIST", help="which ones, like 1-3,7 (default: all)"),
+        Grouped(heading, ["--password"], is_flag=True, help="ask for the password of protected PDFs; it is not shown"),
+        Grouped(
+            heading,
+            ["--password-file"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="the password of protected PDFs is the first line of this file",
+        ),
         limit("--dpi", MIN_DPI, MAX_DPI, PDF_DPI, "rendering resolution for PDF pages, in DPI"),
         limit("--max-new-tokens", 1, MAX_NEW_TOKENS, Decoding.max_new_tokens, "the most tokens of text for a page"),
         Grouped(
