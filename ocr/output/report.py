@@ -169,9 +169,10 @@ def cut(page: PageResult) -> PageResult:
 
 
 def documents(folder: Path) -> Iterator[Kept]:
-    """What is kept in an output folder, by the documents' names; what is not as ours are counts for nothing."""
-    kept = (_restored(folder, path) for path in sorted(_kept_folder(folder).glob("*.jsonl")))
-    yield from sorted((each for each in kept if each), key=lambda each: each.name)
+    """What is kept in an output folder, one document at a time; what is not as ours are counts for nothing."""
+    for path in sorted(_kept_folder(folder).glob("*.jsonl")):
+        if kept := _restored(folder, path):
+            yield kept
 
 
 def _restored(folder: Path, path: Path) -> Kept | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -255,6 +256,24 @@ def _report_checks(outcome: Outcome, progress: Progress, most: int) -> None:
     if outcome.unchecked:
         words = f"{len(outcome.unchecked)} could not be checked:"
         progress.say("\n  ".join([words, *_first(outcome.unchecked, most, where)]))
+
+
+@cli.command(
+    short_help="Show a run as one HTML page.",
+    epilog="Pages are drawn from the documents again, where these are still there and unchanged.",
+)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="default: DIR/report.html")
+@click.option("--password", "ask", is_flag=True, help="ask for the password of protected PDFs; it is not shown")
+@click.option("--password-file", type=click.Path(path_type=Path), metavar="FILE", help="it is the first line of this")
+def report(folder: Path, output: Path | None, *, ask: bool, password_file: Path | None) -> None:
+    """Write one HTML page of what `read -o DIR` did: pages with frames and text, problems first, and figures."""
+    from ocr.faces.cli.report import PAGE, write_report
+
+    secret = password(ask=ask, file=password_file)
+    page = output or folder / PAGE
+    shown = write_report(folder, page, read_settings(), secret)
+    print(f"{count(shown, 'page')} shown in {printable(str(page))}", file=sys.stderr)
 
 
 @cli.command()
