@@ -95,7 +95,8 @@ def _list(names: Sequence[str], root: Path) -> int:
 def _line(found: Status) -> tuple[str, ...]:
     row, folder = found.row, found.folder
     size = size_text(row.total_bytes if row and found.readiness is Readiness.ABSENT else bytes_in(folder))
-    licence = "-" if found.kind is Kind.OWN or not row else row.licence
+    is_brought = found.kind is Kind.OWN and found.readiness is not Readiness.ABSENT  # and may be anything
+    licence = "-" if is_brought or not row else row.licence
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     return found.name, found.readiness, found.kind, size, licence, str(shown)
 
