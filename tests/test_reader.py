@@ -139,7 +139,7 @@ def test_a_setting_that_names_no_model_is_refused_with_those_there_are() -> None
 def test_absent_weights_name_the_command_that_fetches_them_and_their_size(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as raised:
         Reader(Settings(checkpoints=tmp_path)).engine("deepseek-ocr")
-    assert "python weights.py fetch deepseek-ocr" in str(raised.value)
+    assert "script/ocr weights fetch deepseek-ocr" in str(raised.value)
     assert "6.7 GB" in str(raised.value)
 
 
