@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.full_size import MODELS, write_checkpoint
+from bench.full_size import MODELS, need_checkpoint
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -68,8 +68,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| model | batch | pages a minute, against batch 1 | first text after, against batch 1 |\n|---|---|---|---|")
     for model in arguments.model or ["deepseek-ocr"]:
-        if not (arguments.folder / model / "config.json").exists():
-            write_checkpoint(arguments.folder / model, MODELS[model])
+        need_checkpoint(arguments.folder, model)
         reader = Reader(Settings(checkpoints=arguments.folder, device="cpu"))
         reader.engine(model)
         for row in rows(reader, model):

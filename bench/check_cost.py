@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench.full_size import MODELS, write_checkpoint
+from bench.full_size import need_checkpoint
 from ocr.lines.networks import CHECKPOINT
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
@@ -61,8 +61,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    if not (arguments.folder / MODEL / "config.json").exists():
-        write_checkpoint(arguments.folder / MODEL, MODELS[MODEL])
+    need_checkpoint(arguments.folder, MODEL)
     shutil.copytree(CHECKPOINTS / CHECKPOINT, arguments.folder / CHECKPOINT, dirs_exist_ok=True)
     reader = Reader(Settings(checkpoints=arguments.folder, device="cpu"))
     print("| page | tokens | clock s | with check | ratio | processor s | with check | ratio |\n|" + "---|" * 8)

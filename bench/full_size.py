@@ -57,6 +57,12 @@ MODELS: Mapping[str, FullSize] = {
 }
 
 
+def need_checkpoint(root: Path, name: str) -> None:
+    """Make a model's checkpoint in its folder under `root`, unless it is there."""
+    if not (root / name / "config.json").exists():
+        write_checkpoint(root / name, MODELS[name])
+
+
 def write_checkpoint(folder: Path, model: FullSize, values: Values | None = None) -> None:
     """A random bf16 checkpoint, one tensor of it in memory at a time; `values` makes them in place of the processor."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,8 +166,7 @@ def main() -> None:
         return
     rows = []
     for model in arguments.model or MODELS:
-        if not (arguments.folder / model / "config.json").exists():
-            write_checkpoint(arguments.folder / model, MODELS[model])
+        need_checkpoint(arguments.folder, model)
         rows += [_row(arguments, model, preset) for preset in MODELS[model].presets]
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + "---|" * len(rows[0]))

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.full_size import MODELS, write_checkpoint
+from bench.full_size import need_checkpoint
 from ocr.decoding.runner import PaddedRunner
 from ocr.decoding.sequence import FirstPass
 from ocr.reading.reader import Reader
@@ -47,6 +47,8 @@ def measure(folder: Path, quantization: str) -> dict[str, Any]:
     engine: Any = Reader(Settings(checkpoints=folder, device="cpu", quantization=quantization, threads=1)).engine(MODEL)
     row: dict[str, Any] = {"weights": quantization, "load s": round(time.monotonic() - started, 1)}
     model = engine.network.model
+    held = (*model.parameters(), *model.buffers())
+    row["GB held"] = round(sum(tensor.nbytes for tensor in held) / 1e9, 2)
     for rows in (1, 4):
         runner = PaddedRunner(model)
         sequences: Any = [Row(model.get_input_embeddings(), seed) for seed in range(rows)]
@@ -79,8 +81,7 @@ def main() -> None:
     if arguments.row:
         print(json.dumps(measure(arguments.folder, arguments.row)))
         return
-    if not (arguments.folder / MODEL / "config.json").exists():
-        write_checkpoint(arguments.folder / MODEL, MODELS[MODEL])
+    need_checkpoint(arguments.folder, MODEL)
     for number, quantization in enumerate(QUANTIZATIONS):
         command = [sys.executable, "-m", "bench.quantization", "--folder", str(arguments.folder), "--row", quantization]
         done = subprocess.run(

@@ -1,13 +1,13 @@
 """Sequences as tests decode them: prompts and rules in, steps out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ocr.decoding.loop import RunningBatch
-from ocr.decoding.rules import TokenRule
+from ocr.decoding.rules import Budget, TokenRule
 from ocr.decoding.runner import PaddedRunner
 from ocr.decoding.sampling import Sampler
 from ocr.decoding.sequence import FirstPass, in_order
@@ -84,3 +84,47 @@ class Counting:
     def _scores(self, rows: int) -> torch.Tensor:
         self.sizes.append(rows)
         return torch.nn.functional.one_hot(torch.full((rows,), A), 300).float()
+
+
+class Watched(PaddedRunner):
+    """Notes the scores of each step, row by row."""
+
+    def __init__(self, model: Any, window: int | None = None) -> None:
+        super().__init__(model, window)
+        self.scores: dict[Any, list[Tensor]] = {}
+
+    def prefill(self, sequences: Sequence[Any]) -> Tensor:
+        return self._noted(super().prefill(sequences), sequences)
+
+    def step(self) -> Tensor:
+        return self._noted(super().step(), list(self._sequences))
+
+    def _noted(self, logits: Tensor, sequences: Sequence[Any]) -> Tensor:
+        for row, each in zip(logits, sequences, strict=True):
+            self.scores.setdefault(each, []).append(row.clone())
+        return logits
+
+
+def read(
+    model: Any,
+    pages: Sequence[Any],
+    plan: Sequence[tuple[int, int]],
+    window: int | None = None,
+    budget: Callable[[int], TokenRule] = Budget,
+) -> list[tuple[list[int], Tensor]]:
+    """Tokens and scores of the pages, each of which joins at a step and takes so many tokens."""
+    runner = Watched(model, window)
+    batch = RunningBatch(runner)
+    sequences = [sequence(one.first_pass, [budget(count)]) for one, (_, count) in zip(pages, plan, strict=True)]
+    for step in range(3 * max(count for _, count in plan)):
+        for each, (start, _) in zip(sequences, plan, strict=True):
+            if start == step:
+                batch.join([each])
+        batch.step()
+    assert batch.is_empty
+    return [(each.tokens, torch.stack(runner.scores[each])) for each in sequences]
+
+
+def apart(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference, as a part of the largest score."""
+    return float((ours - theirs).abs().max() / theirs.abs().max())

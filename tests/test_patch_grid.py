@@ -11,7 +11,6 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from torch import Tensor
 
 from bench.shapes_dots import stand_in_tokenizer
 from bench.shapes_grid import MODELS as FULL_SIZE
@@ -26,8 +25,8 @@ from ocr.types import Decoding, PageInput, Piece, Prompt
 from tests.checkpoints_dots import FLOAT32
 from tests.checkpoints_grid import KINDS, Kind, tiny_model, write_grid
 from tests.pictures import page
+from tests.sequences import apart, read
 from tests.test_positions import Page as Reference
-from tests.test_positions import read
 
 TOKENS = 16
 CLIP = ((0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
@@ -96,11 +95,6 @@ def reference(tiny: Tiny, width: int, height: int) -> Reference:
     )
     tokens = theirs.sequences[0, ids.shape[1] :].tolist()
     return Reference(tiny.engine.network.first_pass(ready), tokens, torch.cat(theirs.logits))
-
-
-def apart(ours: Tensor, theirs: Tensor) -> float:
-    """The largest difference, as a part of the largest score."""
-    return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
 @pytest.mark.parametrize(

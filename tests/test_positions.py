@@ -1,7 +1,7 @@
 """Models whose image tokens stand in a plane, whose features go into later layers, whose layers keep states: what the
 runner must do for them, held against each class's own generate() on tiny random models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,11 +18,9 @@ from transformers import (
 )
 
 from ocr.decoding import cache
-from ocr.decoding.loop import RunningBatch
-from ocr.decoding.rules import Budget
 from ocr.decoding.runner import PaddedRunner
 from ocr.decoding.sequence import DeepStack, FirstPass
-from tests.sequences import sequence
+from tests.sequences import apart, read
 
 IMAGE, TOKENS = 90, 24
 TEXT = {
@@ -137,39 +135,6 @@ def pages(model: Any) -> list[Page]:
     return [page(model, *size) for size in SIZES]
 
 
-class Watched(PaddedRunner):
-    """Notes the scores of each step, row by row."""
-
-    def __init__(self, model: Any, window: int | None = None) -> None:
-        super().__init__(model, window)
-        self.scores: dict[Any, list[Tensor]] = {}
-
-    def prefill(self, sequences: Sequence[Any]) -> Tensor:
-        return self._noted(super().prefill(sequences), sequences)
-
-    def step(self) -> Tensor:
-        return self._noted(super().step(), list(self._sequences))
-
-    def _noted(self, logits: Tensor, sequences: Sequence[Any]) -> Tensor:
-        for row, each in zip(logits, sequences, strict=True):
-            self.scores.setdefault(each, []).append(row.clone())
-        return logits
-
-
-def read(model: Any, pages: Sequence[Page], plan: Sequence[tuple[int, int]]) -> list[tuple[list[int], Tensor]]:
-    """Tokens and scores of the pages, each of which joins at a step and takes so many tokens."""
-    runner = Watched(model)
-    batch = RunningBatch(runner)
-    sequences = [sequence(one.first_pass, [Budget(count)]) for one, (_, count) in zip(pages, plan, strict=True)]
-    for step in range(3 * TOKENS):
-        for each, (start, _) in zip(sequences, plan, strict=True):
-            if start == step:
-                batch.join([each])
-        batch.step()
-    assert batch.is_empty
-    return [(each.tokens, torch.stack(runner.scores[each])) for each in sequences]
-
-
 @pytest.mark.parametrize(
     "plan",
     [
@@ -185,21 +150,21 @@ def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
 ) -> None:
     for (tokens, scores), one, (_, count) in zip(read(model, pages, plan), pages, plan, strict=True):
         assert tokens == one.tokens[:count]
-        assert float((scores - one.logits[:count]).abs().max()) < 2e-5 * float(one.logits.abs().max())
+        assert apart(scores, one.logits[:count]) < 2e-5
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(model: Any, pages: list[Page]) -> None:
     for one in pages:
         ((tokens, scores),) = read(model, [one], [(0, TOKENS)])
         assert tokens == one.tokens
-        assert float((scores - one.logits).abs().max()) < 1e-5 * float(one.logits.abs().max())
+        assert apart(scores, one.logits) < 1e-5
 
 
 def test_positions_that_only_count_tokens_would_be_another_text(model: Any, pages: list[Page]) -> None:
     one = pages[0]
     counted = FirstPass(one.first_pass.embeds, torch.arange(len(one.first_pass.embeds)).expand(3, -1))
     ((_, scores),) = read(model, [one._replace(first_pass=counted)], [(0, TOKENS)])
-    assert float((scores - one.logits).abs().max()) > 0.02 * float(one.logits.abs().max())
+    assert apart(scores, one.logits) > 0.02
 
 
 def test_the_cache_is_of_the_kinds_that_the_config_asks_for(model: Any) -> None:

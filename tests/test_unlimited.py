@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
 
@@ -30,10 +29,9 @@ from ocr.settings import Settings
 from ocr.types import Decoding, Element, PageInput, Piece
 from tests.checkpoints import DEEPSEEK_CONFIG, byte_tokenizer, deepseek_shapes, seeded, write_weights
 from tests.pictures import page
-from tests.sequences import sequence
+from tests.sequences import Watched, apart, read, sequence
 from tests.test_dialects import parse
 from tests.test_positions import Page as Reference
-from tests.test_positions import Watched
 
 CPU = Settings(device="cpu", dtype="float32")
 TOKENS = 24
@@ -171,24 +169,6 @@ class Forced(Budget):
         return [1]
 
 
-def read(tiny: Tiny, pages: list[Reference], plan: list[tuple[int, int]], window: int | None) -> Any:
-    """Tokens and scores of the pages, each of which joins at a step and takes so many tokens."""
-    runner = Watched(tiny.engine.network.model, window)
-    batch = RunningBatch(runner)
-    sequences = [sequence(one.first_pass, [Forced(count)]) for one, (_, count) in zip(pages, plan, strict=True)]
-    for step in range(3 * TOKENS):
-        for each, (start, _) in zip(sequences, plan, strict=True):
-            if start == step:
-                batch.join([each])
-        batch.step()
-    assert batch.is_empty
-    return [(each.tokens, torch.stack(runner.scores[each])) for each in sequences]
-
-
-def apart(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours - theirs).abs().max() / theirs.abs().max())
-
-
 @pytest.mark.parametrize(
     "plan",
     [
@@ -203,7 +183,7 @@ def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     tiny: Tiny, references: list[Reference], plan: list[tuple[int, int]]
 ) -> None:
     for (tokens, scores), one, (_, count) in zip(
-        read(tiny, references, plan, tiny.window), references, plan, strict=True
+        read(tiny.engine.network.model, references, plan, tiny.window, Forced), references, plan, strict=True
     ):
         assert tokens == one.tokens[:count]
         assert apart(scores, one.logits[:count]) < 2e-5
@@ -212,13 +192,13 @@ def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
 
 def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
     for one in references:
-        ((tokens, scores),) = read(tiny, [one], [(0, TOKENS)], tiny.window)
+        ((tokens, scores),) = read(tiny.engine.network.model, [one], [(0, TOKENS)], tiny.window, Forced)
         assert tokens == one.tokens
         assert apart(scores, one.logits) < 1e-5
 
 
 def test_without_the_window_it_would_be_another_model(tiny: Tiny, references: list[Reference]) -> None:
-    ((_, scores),) = read(tiny, references[:1], [(0, TOKENS)], None)
+    ((_, scores),) = read(tiny.engine.network.model, references[:1], [(0, TOKENS)], budget=Forced)
     full, windowed = scores[tiny.window + 1 :], references[0].logits[tiny.window + 1 :]
     assert apart(scores[: tiny.window], references[0].logits[: tiny.window]) < 1e-5
     assert apart(full, windowed) > 1e-3

@@ -2,11 +2,11 @@
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ocr.answers.boxes import Scale
-from ocr.answers.text import Pieces, shown
+from ocr.answers.text import Marks, shown
 from ocr.types import AnswerEvent, Box, Opened, Text
 
 # Tags that are elements of a page.
@@ -42,13 +42,12 @@ _INLINE: Mapping[str, tuple[str, str]] = {
 }
 _IN_TABLES = frozenset(("thead", "tbody", "tfoot", "tr", "td", "th", "caption", "br", "sub", "sup", "b", "strong"))
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20})((?:\s[^<>]*)?/?)>|<![^<>]*>")
-_MAYBE_TAG = re.compile(r"<(?:/?[A-Za-z!][^<>]*|/)?\Z")
+_MAYBE_TAG = re.compile(r"<(?:/?[A-Za-z!][^<>]*|/)?\Z|&#?\w{0,32}\Z")  # or half of an entity
 _ATTRIBUTE = re.compile(r"""([\w-]{1,32})\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,15})?")
 _SPAN = re.compile(r"[1-9]\d{0,3}")
 _FENCES = re.compile(r"\s*(?:```\w{0,9}\s*){0,2}")
 _MAYBE_FENCES = re.compile(r"\s*(?:```\w{0,9}\s*)?(?:`{1,3}|```\w{0,9}\s*)?")
-_ENTITY = re.compile(r"&#?\w{0,32}\Z")
 MAX_TAG = 4000  # characters; a longer tag is a model gone astray and is not waited for
 _MAX_STRAY = 40  # characters in which fences show themselves
 
@@ -64,8 +63,7 @@ class BoxedHtml:
     def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
         self._scale = scale
-        self._pieces = Pieces()
-        self._pending = ""  # the end of the text, while it may be half of a tag or of an entity
+        self._marks = Marks(_TAG, _MAYBE_TAG, MAX_TAG)
         self._stray = ""  # text outside of all elements, while it may be no more than code fences
         self._divs: list[tuple[str, str, Box | None]] = []  # those that are open: type, class and place
         self._lists: list[int] = []  # those that are open: the number of the next item, 0 where there are none
@@ -76,25 +74,14 @@ class BoxedHtml:
         self._is_open = False  # whether an element is open for text to belong to
         self._has_stray = False
 
-    def feed(self, text: str) -> Iterable[AnswerEvent]:
-        return self._take(piece) if (piece := self._pieces.take(text)) else ()
-
-    def _take(self, piece: str) -> Iterator[AnswerEvent]:
-        text = self._pending + piece
-        at = 0
-        for tag in _TAG.finditer(text):
-            yield from self._say(text[at : tag.start()])
-            at = tag.end()
-            if tag[2]:
-                yield from self._tag(tag[2].lower(), bool(tag[1]), tag[3])
-        held = _MAYBE_TAG.search(text, max(at, len(text) - MAX_TAG)) or _ENTITY.search(text, max(at, len(text) - 34))
-        certain = held.start() if held else len(text)
-        self._pending = text[certain:]
-        yield from self._say(text[at:certain])
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
+        for part in self._marks.feed(text):
+            yield from self._take(part)
 
     def close(self) -> Iterator[AnswerEvent]:
-        yield from self._take(self._pieces.rest())
-        rest, self._pending = self._pending, ""
+        for part in self._marks.close():
+            yield from self._take(part)
+        rest = self._marks.rest
         if re.match(r"</?[A-Za-z!]", rest):
             self.problems.append(f"The answer breaks off inside a tag: {shown(rest)}")
         else:
@@ -102,6 +89,12 @@ class BoxedHtml:
         if self._tables:
             self.problems.append("The answer breaks off inside a table.")
         yield from self._settle()
+
+    def _take(self, part: str | re.Match[str]) -> Iterator[AnswerEvent]:
+        if isinstance(part, str):
+            yield from self._say(part)
+        elif part[2]:
+            yield from self._tag(part[2].lower(), bool(part[1]), part[3])
 
     # Tags.
 

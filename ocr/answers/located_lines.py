@@ -1,10 +1,10 @@
 """PaddleOCR-VL's answers on where text stands, `text<|LOC_x|><|LOC_y|>…` on each line, into elements."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ocr.answers.boxes import Scale, enclosing
-from ocr.answers.text import Pieces, shown
+from ocr.answers.text import Marks, shown
 from ocr.types import AnswerEvent, Box, Opened, Text
 
 _MARK = re.compile(r"<\|LOC_(\d{1,4})\|>|<\|(?:TEXT_START|TEXT_END|LOC_BEGIN|LOC_END|LOC_SEP)\|>|\n")
@@ -22,34 +22,27 @@ class LocatedLines:
     def __init__(self, scale: Scale) -> None:
         self.problems: list[str] = []
         self._scale = scale
-        self._pieces = Pieces()
-        self._pending = ""  # the end of the text, while it may be half of a mark
+        self._marks = Marks(_MARK, _MAYBE_MARK, _LONGEST_MARK)
         self._line: list[str] = []  # what the line says so far
         self._length = 0  # characters in it
         self._place: list[float] = []  # what came of its corners, x and y in turn
 
-    def feed(self, text: str) -> Iterable[AnswerEvent]:
-        return self._take(piece) if (piece := self._pieces.take(text)) else ()
-
-    def _take(self, piece: str) -> Iterator[AnswerEvent]:
-        text, at = self._pending + piece, 0
-        for mark in _MARK.finditer(text):
-            yield from self._say(text[at : mark.start()])
-            at = mark.end()
-            if mark[1]:
-                yield from self._locate(float(mark[1]))
-            elif mark[0] == "\n":
-                yield from self._end_line()
-        held = _MAYBE_MARK.search(text, max(at, len(text) - _LONGEST_MARK))
-        certain = held.start() if held else len(text)
-        self._pending = text[certain:]
-        yield from self._say(text[at:certain])
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
+        for part in self._marks.feed(text):
+            yield from self._take(part)
 
     def close(self) -> Iterator[AnswerEvent]:
-        yield from self._take(self._pieces.rest())
-        yield from self._say(self._pending)
-        self._pending = ""
+        for part in (*self._marks.close(), self._marks.rest):
+            yield from self._take(part)
         yield from self._end_line()
+
+    def _take(self, part: str | re.Match[str]) -> Iterator[AnswerEvent]:
+        if isinstance(part, str):
+            yield from self._say(part)
+        elif part[1]:
+            yield from self._locate(float(part[1]))
+        elif part[0] == "\n":
+            yield from self._end_line()
 
     def _say(self, text: str) -> Iterator[AnswerEvent]:
         if self._place and text.strip():

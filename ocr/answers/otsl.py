@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ocr.answers.boxes import Scale
-from ocr.answers.text import Pieces, begun
+from ocr.answers.text import Marks, begun
 from ocr.types import AnswerEvent, Opened, Text
 
 FILLED, EMPTY, LEFT, UP, BOTH, END = "<fcel>", "<ecel>", "<lcel>", "<ucel>", "<xcel>", "<nl>"
@@ -32,33 +32,27 @@ class Otsl:
 
     def __init__(self, _scale: Scale) -> None:
         self.problems: list[str] = []
-        self._pieces = Pieces()
-        self._pending = ""  # the end of the text, while it may be half of a token
+        self._marks = Marks(_TOKEN, _MAYBE_TOKEN, len(FILLED))
         self._rows: list[list[Cell]] = []  # of the table that is open
         self._is_new_row = True
         self._is_open = False  # whether an element is open for text to belong to
 
-    def feed(self, text: str) -> Iterable[AnswerEvent]:
-        return self._take(piece) if (piece := self._pieces.take(text)) else ()
-
-    def _take(self, piece: str) -> Iterator[AnswerEvent]:
-        text, at = self._pending + piece, 0
-        for token in _TOKEN.finditer(text):
-            yield from self._say(text[at : token.start()])
-            at = token.end()
-            self._cell(token[0])
-        held = _MAYBE_TOKEN.search(text, max(at, len(text) - 5))
-        certain = held.start() if held else len(text)
-        self._pending = text[certain:]
-        yield from self._say(text[at:certain])
+    def feed(self, text: str) -> Iterator[AnswerEvent]:
+        for part in self._marks.feed(text):
+            yield from self._take(part)
 
     def close(self) -> Iterator[AnswerEvent]:
-        yield from self._take(self._pieces.rest())
-        yield from self._say(self._pending)
-        self._pending = ""
+        for part in (*self._marks.close(), self._marks.rest):
+            yield from self._take(part)
         if self._rows and not self._is_new_row:
             self.problems.append("The answer breaks off inside a row of a table.")
         yield from self._end_table()
+
+    def _take(self, part: str | re.Match[str]) -> Iterator[AnswerEvent]:
+        if isinstance(part, str):
+            yield from self._say(part)
+        else:
+            self._cell(part[0])
 
     def _cell(self, token: str) -> None:
         if token == END:

@@ -1,7 +1,7 @@
 """Model text as parsers handle it: how it comes, what must wait for more of it, and pieces of it in messages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 FENCE_SIGNS = ("`", "~")
@@ -34,6 +34,39 @@ class Pieces:
         self._held.clear()
         self._due = self._length + GATHERED
         return text
+
+
+class Marks:
+    """An answer as it comes, taken apart: its marks, as matches, and what stands between them, as text.
+
+    The end of the text waits while it may be half of a mark.
+    """
+
+    def __init__(self, mark: re.Pattern[str], maybe: re.Pattern[str], longest: int) -> None:
+        """`maybe` finds at the end of a text what may become a mark, of which `longest` characters are waited for."""
+        self._mark, self._maybe, self._longest = mark, maybe, longest
+        self._pieces = Pieces()
+        self.rest = ""  # the end of the text, while it may be half of a mark
+
+    def feed(self, text: str) -> Iterator[str | re.Match[str]]:
+        """What is certain with this piece."""
+        if piece := self._pieces.take(text):
+            yield from self._taken_apart(piece)
+
+    def close(self) -> Iterator[str | re.Match[str]]:
+        """What waited; half of a mark is left in `rest`."""
+        yield from self._taken_apart(self._pieces.rest())
+
+    def _taken_apart(self, piece: str) -> Iterator[str | re.Match[str]]:
+        text, at = self.rest + piece, 0
+        for mark in self._mark.finditer(text):
+            yield text[at : mark.start()]
+            yield mark
+            at = mark.end()
+        held = self._maybe.search(text, max(at, len(text) - self._longest))
+        certain = held.start() if held else len(text)
+        self.rest = text[certain:]
+        yield text[at:certain]
 
 
 def held_back(text: str, markers: Sequence[str]) -> int:

@@ -182,7 +182,7 @@ def _telling(cache: Cache) -> GrowingLayer | None:
 
 
 def can_join(cache: Cache) -> bool:
-    """Whether rows of another such cache can be taken in: a layer with a window counts from its own first token."""
+    """Whether rows of another such cache can be taken in; transformers' own layers with a window cannot."""
     return all(isinstance(layer, GrowingLayer | LinearAttentionLayer) for layer in cache.layers)
 
 
