@@ -89,3 +89,23 @@ def test_at_a_terminal_it_is_asked_for_and_not_shown(checkpoints: Path, tmp_path
     assert b"none of these can be read: the document has 1 page" in shown  # so it was opened
     os.close(ours)
     assert SECRET.encode() not in shown
+
+
+@pytest.mark.parametrize("words", [("read", "--password", SECRET, "a.pdf"), ("report", "out", "--password", SECRET)])
+def test_one_that_is_typed_is_refused_and_not_shown(
+    words: tuple[str, ...], run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_protected()
+    assert run(*words) == 2
+    told = capsys.readouterr()
+    assert "--password takes no word" in told.err
+    assert SECRET not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    "words", [("--password", "a.pdf"), ("a.pdf", "--password"), ("--password", "-o", "out", "a.pdf")]
+)
+def test_documents_may_stand_after_it(words: tuple[str, ...], run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    write_protected()
+    assert run("read", *words) == 2
+    assert "there is none: use --password-file FILE" in capsys.readouterr().err  # no terminal: asked, and not refused

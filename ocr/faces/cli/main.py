@@ -259,6 +259,7 @@ def _report_checks(outcome: Outcome, progress: Progress, most: int) -> None:
 
 
 @cli.command(
+    cls=Command,
     short_help="Show a run as one HTML page.",
     epilog="Pages are drawn from the documents again, where these are still there and unchanged.",
 )

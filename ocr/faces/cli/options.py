@@ -11,6 +11,7 @@ import click
 
 from ocr.documents.document import MAX_DPI, MIN_DPI, PDF_DPI
 from ocr.errors import choices
+from ocr.faces.cli.passwords import refuse_typed
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.formats import FORMATS
@@ -83,12 +84,16 @@ class Command(click.Command):
     There `$ocr` stands for what the program was called by.
     """
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        refuse_typed(args)
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record and isinstance(parameter, click.Option):
-                rows.setdefault(getattr(parameter, "heading", "Other"), []).append(record)
+                rows.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
         for heading, records in rows.items():
             with formatter.section(heading):
                 formatter.write_dl(records)

@@ -1,7 +1,9 @@
 """Where the password of protected PDFs comes from: never from the command line itself, which every user can list."""
 
 import getpass
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ocr.errors import InputError
@@ -21,6 +23,20 @@ def password(*, ask: bool, file: Path | None) -> str:
     if not sys.stdin.isatty():
         raise InputError("--password asks at a terminal, and there is none: use --password-file FILE.")
     return _checked(getpass.getpass("Password of the PDFs: "), "The password")
+
+
+def refuse_typed(words: Sequence[str]) -> None:
+    """Refuse a command line that gives the password after `--password`, without showing it.
+
+    A word there that leads to no file would else be told of as a document that is not found. Raises InputError.
+    """
+    after = words[words.index("--password") + 1 :][:1] if "--password" in words else ()
+    for word in after:
+        if not word.startswith("-") and not os.path.lexists(word) and not set(word) & set("/*?[@"):
+            raise InputError(
+                "--password takes no word: it asks at the terminal, because every user of a machine can list what is "
+                "typed here. Give the documents before it, or use --password-file FILE."
+            )
 
 
 def _first_line(file: Path) -> str:
