@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +28,6 @@ def load_model(
     Raises SetupError with the first few names unless every tensor of the model is in the checkpoint, in its shape,
     and no other tensor is there: a model with some weights left random answers nonsense without a sign of it.
     """
-    started = time.monotonic()
     torch.set_num_threads(hardware.threads)
     transformers_logging.disable_progress_bar()  # in a server's log it is noise
     try:
@@ -51,9 +49,7 @@ def load_model(
         raise SetupError(f"The config and the weights in {folder} do not fit each other: {'; '.join(faults)}.")
     if hardware.bits:
         _put_into_bits(model, hardware.bits, hardware.dtype)
-    model = model.eval().to(hardware.device)  # one tensor after the other; never to a dtype, which would round angles
-    log.info("Loaded %s in %.1f s.", folder.name, time.monotonic() - started)
-    return model
+    return model.eval().to(hardware.device)  # one tensor after the other; never to a dtype, which would round angles
 
 
 def _put_into_bits(model: Any, bits: int, dtype: torch.dtype) -> None:
