@@ -2,8 +2,6 @@
 
 import copy
 import ctypes
-import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +16,6 @@ from ocr.engines.packed import PackedFile
 from ocr.engines.quantization import quantize
 from ocr.errors import SetupError
 
-log = logging.getLogger(__name__)
-
-
 def load_model(
     model_class: Any, folder: Path, config: Any, hardware: Hardware, attention: str | Mapping[str, str]
 ) -> Any:
@@ -31,7 +26,6 @@ def load_model(
     Raises SetupError with the first few names unless every tensor of the model is in the checkpoint, in its shape,
     and no other tensor is there: a model with some weights left random answers nonsense without a sign of it.
     """
-    started = time.monotonic()
     torch.set_num_threads(hardware.threads)
     transformers_logging.disable_progress_bar()  # in a server's log it is noise
     options = {
@@ -49,9 +43,7 @@ def load_model(
                 model = _as_stored(model_class, folder, config, options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise SetupError(f"The weights in {folder} cannot be loaded: {error}") from error
-    model = model.eval().to(hardware.device)  # one tensor after the other; never to a dtype, which would round angles
-    log.info("Loaded %s in %.1f s.", folder.name, time.monotonic() - started)
-    return model
+    return model.eval().to(hardware.device)  # one tensor after the other; never to a dtype, which would round angles
 
 
 def _as_stored(model_class: Any, folder: Path, config: Any, options: Mapping[str, Any]) -> Any:
