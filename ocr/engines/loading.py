@@ -16,6 +16,7 @@ from ocr.engines.packed import PackedFile
 from ocr.engines.quantization import quantize
 from ocr.errors import SetupError
 
+
 def load_model(
     model_class: Any, folder: Path, config: Any, hardware: Hardware, attention: str | Mapping[str, str]
 ) -> Any:
