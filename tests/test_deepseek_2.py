@@ -224,6 +224,8 @@ def test_another_models_config_is_refused() -> None:
         model_config({"model_type": "qwen2"}, 299)
     with pytest.raises(SetupError, match="clip-l-14-224, as DeepSeek-OCR's has"):
         model_config(DEEPSEEK_CONFIG, 299)
+    with pytest.raises(SetupError, match="width 1152"):
+        model_config({**DEEPSEEK_CONFIG, "vision_config": {"width": 1152}}, 299)
 
 
 def test_a_number_that_the_config_lacks_is_asked_for() -> None:
