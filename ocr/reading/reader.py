@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -18,6 +19,7 @@ from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.lines.networks import CHECKPOINT
 from ocr.lines.reader import LineReader
+from ocr.models.card import Card
 from ocr.models.catalog import AUTO, MODELS, demo_note
 from ocr.models.layout import labels
 from ocr.output.markdown import Link, picture_name
@@ -82,26 +84,32 @@ class Reader:
         """A model's engine, loaded when it is first asked for. Raises SetupError where its weights are not whole."""
         with self._loading:
             if model not in self._engines:
-                folder, card = self._checkpoint(model), MODELS[model]
-                self._engines[model] = _module(card.engine, model).load(folder, card, self.settings)
+                card = MODELS[model]
+                self._engines[model] = self._loaded(model, card.engine, card)
                 if note := demo_note(model):
                     log.warning(note)
             return self._engines[model]
-
-    def _checkpoint(self, name: str) -> Path:
-        """The folder of a whole checkpoint. Raises SetupError where it is not whole."""
-        found = status(name, self.settings.checkpoints)
-        if not found.is_ready:
-            raise SetupError(found.message)
-        return found.folder
 
     def detector(self) -> Detector:
         """What finds the regions of pages, loaded when it is first asked for. Raises SetupError as `engine` does."""
         with self._loading:
             if self._detector is None:
-                folder = self._checkpoint(labels.CHECKPOINT)
-                self._detector = _module(labels.ENGINE, labels.CHECKPOINT).load(folder, self.settings)
+                self._detector = self._loaded(labels.CHECKPOINT, labels.ENGINE)
             return self._detector
+
+    def _loaded(self, checkpoint: str, module: str, *card: Card) -> Any:
+        """What a module makes of a checkpoint."""
+        found = status(checkpoint, self.settings.checkpoints)
+        if not found.is_ready:
+            raise SetupError(found.message)
+        started = time.monotonic()
+        try:
+            loader = importlib.import_module(module)
+        except ImportError as error:
+            raise SetupError(f"{checkpoint} needs a library that is missing ({error}): `{INSTALL}`.") from error
+        loaded = loader.load(found.folder, *card, self.settings)
+        log.info("Loaded %s in %.1f s.", checkpoint, time.monotonic() - started)
+        return loaded
 
     def read(
         self,
@@ -153,13 +161,6 @@ class Reader:
                 raise
             log.warning("Pages are not turned upright: %s", error)
             return None
-
-
-def _module(name: str, checkpoint: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise SetupError(f"{checkpoint} needs a library that is missing ({error}): `{INSTALL}`.") from error
 
 
 @cache
