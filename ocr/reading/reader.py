@@ -130,9 +130,9 @@ class Reader:
         request that no page could be read with, SetupError for a model that cannot be loaded, or a check that cannot be
         made, all before any page is taken.
         """
+        detector = self.detector() if request.asked.regions is not None else None
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
-        detector = self.detector() if request.asked.regions is not None else None
         lines = self._line_reader(needed=request.check) if request.check or request.orient == ORIENT_AUTO else None
         decoding = replace(decoding, together=decoding.together or self.settings.batch)
         with (
