@@ -93,6 +93,7 @@ class Predictor(BaseRunner):
                 "ovisocr2",
                 "paddleocr-vl",
                 "glm-ocr",
+                "got-ocr2",
                 "pp-ocr",
                 "deepseek-ocr-tiny",
             ],

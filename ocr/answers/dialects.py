@@ -11,6 +11,7 @@ from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.grounded import Grounded
 from ocr.answers.layout_json import LayoutJson
 from ocr.answers.located_lines import LocatedLines
+from ocr.answers.mathpix import Mathpix
 from ocr.answers.otsl import Otsl
 from ocr.answers.pictured import BOX_IMAGE, FrontMatter, Pictured
 from ocr.answers.scene_text import SceneText
@@ -68,4 +69,5 @@ PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "boxed_images": partial(Pictured, form=BOX_IMAGE),
     "located_lines": LocatedLines,
     "otsl": Otsl,
+    "mathpix": Mathpix,
 }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ocr.engines.checkpoint import check_fields
+from ocr.engines.pixels import normalised
 from ocr.errors import InputError
 
 MAX_ASPECT = 200  # longer side to shorter one; dots.ocr was trained on nothing longer
@@ -97,13 +98,10 @@ def patch_rows(page: Image.Image, size: tuple[int, int], rules: PatchRules) -> N
     patch channels come first, then frames.
     """
     levels = np.asarray(page.resize(size, Image.Resampling(rules.resample)))
-    # One value for each of the 256 levels of a channel: the same numbers as whole-page arithmetic, at a lookup's cost.
-    mean, std = (np.array(values, np.float32) for values in (rules.mean, rules.std))
-    fractions = (np.arange(256) * rules.rescale).astype(np.float32)[:, None]
-    table: NDArray[np.float32] = (fractions - mean) / std  # (256, 3)
+    numbers = normalised(levels, rules.mean, rules.std, rules.rescale)
     block = 1 if rules.raster else rules.merge
     rows: NDArray[np.float32] = rearrange(
-        table[levels, [0, 1, 2]],
+        numbers,
         "(h y p) (w x q) rgb -> (h w y x) rgb (p q)",
         y=block,
         x=block,

@@ -16,11 +16,11 @@ from ocr.engines.checkpoint import load_tokenizer, read_json, token_id
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
+from ocr.engines.pixels import Pixels
 from ocr.errors import SetupError
 from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import IMAGE, DeepSeekCard
 from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
-from ocr.models.deepseek.views import Pixels
 from ocr.settings import Settings
 
 
