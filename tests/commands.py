@@ -22,6 +22,8 @@ def write(name: str, *pages: Image.Image) -> Path:
 
 
 def files(folder: str = "out") -> list[str]:
-    """What lies in a folder, but for the hidden one that keeps the record."""
+    """What lies in a folder, but for the hidden one that keeps the record, and the table of all pages."""
     paths = (path for path in Path(folder).rglob("*") if path.is_file())
-    return sorted(str(path.relative_to(folder)) for path in paths if ".ocr" not in path.parts)
+    return sorted(
+        str(path.relative_to(folder)) for path in paths if ".ocr" not in path.parts and path.name != "report.csv"
+    )

@@ -1,6 +1,9 @@
 """PDFs that tests draw: sound ones from pictures, and every kind of hostile one from its bare objects."""
 
+import io
+
 from PIL import Image
+from pypdf import PdfWriter
 
 from tests.pictures import encoded
 
@@ -12,6 +15,14 @@ def pdf(*pages: Image.Image, dpi: int = 72) -> bytes:
     """A PDF with these pictures as its pages, at 72 dpi one pixel a point."""
     first, *others = (page.copy() for page in pages)  # Pillow leaves its options for JPEG on the images that it writes
     return encoded(first, "PDF", save_all=True, append_images=others, resolution=dpi)
+
+
+def protected(data: bytes, password: str, algorithm: str = "RC4-128") -> bytes:
+    """A PDF that opens with this password alone."""
+    writer, file = PdfWriter(io.BytesIO(data)), io.BytesIO()
+    writer.encrypt(password, algorithm=algorithm)
+    writer.write(file)
+    return file.getvalue()
 
 
 def pdf_of(*objects: bytes) -> bytes:

@@ -381,7 +381,7 @@ def test_without_weights_nothing_is_read_and_the_command_that_fetches_them_is_na
     monkeypatch.setenv("OCR_CHECKPOINTS", "empty")
     write("a.png")
     assert run("read", "a.png") == 1
-    assert "python weights.py fetch deepseek-ocr" in capsys.readouterr().err
+    assert "script/ocr weights fetch deepseek-ocr" in capsys.readouterr().err
 
 
 def test_models_are_listed_with_their_weights(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -389,7 +389,7 @@ def test_models_are_listed_with_their_weights(run: Run, capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     rows = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith(("deepseek", "dots")))
     assert re.match("MIT +about 100, .*ready in ", rows["deepseek-ocr"])
-    assert re.match(r"MIT \+ supplement +about 100 +absent; `python weights\.py fetch dots\.ocr`", rows["dots.ocr"])
+    assert re.match(r"MIT \+ supplement +about 100 +absent; `script/ocr weights fetch dots\.ocr`", rows["dots.ocr"])
     assert "absent; " in rows["deepseek-ocr-tiny"]
     assert "auto stands for deepseek-ocr." in out
 
@@ -416,7 +416,7 @@ def test_the_doctor_says_what_would_be_used(run: Run, capsys: pytest.CaptureFixt
     [
         ("OCR_DTYPE", "int4", "WRONG  settings    OCR_DTYPE is 'int4'; it must be one of"),
         ("OCR_ATTENTION", "flash_attention_2", "WRONG  device      OCR_ATTENTION is 'flash_attention_2', but"),
-        ("OCR_MODELS", "dots.ocr", "WRONG  weights     dots.ocr: absent; `python weights.py fetch dots.ocr`"),
+        ("OCR_MODELS", "dots.ocr", "WRONG  weights     dots.ocr: absent; `script/ocr weights fetch dots.ocr`"),
     ],
 )
 def test_the_doctor_says_what_is_wrong(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ocr.weights.installation import called
 from tests.commands import files, write
 from tests.pictures import page
 
@@ -40,6 +41,23 @@ def test_standard_input_becomes_plain_text_and_the_progress_is_elsewhere(environ
 
 def started(environment: dict[str, str], *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
+
+def test_in_one_pipe_no_line_of_the_log_begins_amid_the_text(environment: dict[str, str]) -> None:
+    write("a.pdf", page(), page())
+    words = (*COMMAND, "read", "a.pdf", *SHORT)
+    both = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment).stdout
+    marks = (b"Running on", b"Loaded deepseek-ocr", b"a.pdf: page 1 (", b"a.pdf: page 2 (", b"2 pages read")
+    assert all(any(line.startswith(mark) for line in both.splitlines()) for mark in marks)
+    assert both.endswith(b"\n")
+
+
+def test_the_program_is_called_in_its_help_as_it_was_called(environment: dict[str, str]) -> None:
+    words = {"OCR_CALLED": "bin/ocr"}
+    told = subprocess.run([*COMMAND, "read", "--help"], capture_output=True, text=True, env=environment | words)
+    assert told.stdout.startswith("Usage: bin/ocr read ")
+    assert "  bin/ocr read scans/ -o out --resume" in told.stdout
+    assert [called([name], {}) for name in ("/bin/ocr-pages", "x/ocr/__main__.py")] == ["ocr-pages", "python -m ocr"]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

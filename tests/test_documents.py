@@ -18,7 +18,7 @@ from ocr.documents.drawing import Drawing
 from ocr.documents.page import DrawnPage
 from ocr.errors import InputError
 from ocr.settings import Settings
-from tests.pdfs import pdf
+from tests.pdfs import pdf, protected
 from tests.pictures import encoded, page
 
 SETTINGS = Settings()
@@ -249,6 +249,19 @@ def test_an_encrypted_pdf_with_an_empty_password_is_read() -> None:
     file = io.BytesIO()
     writer.write(file)
     assert seen(pages_of(file.getvalue())) == [(1, 0)]
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128"])
+def test_a_protected_pdf_is_read_with_its_password(algorithm: str) -> None:
+    file, secret = protected(pdf(RED), "Schlüssel", algorithm), "Schlüssel"
+    with open_document(file, "", SETTINGS, password=secret) as document:
+        assert seen(list(document)) == [(1, 0)]
+    for wrong in ("Schlussel", f"{secret} "):
+        with pytest.raises(InputError, match="the one that was given does not open it") as raised:
+            open_document(file, "", SETTINGS, password=wrong)
+        assert wrong not in str(raised.value)
+    with open_document(pdf(RED), "", SETTINGS, password=secret) as document:
+        assert seen(list(document)) == [(1, 0)]
 
 
 def test_a_real_pdf_is_read(shared: Path) -> None:

@@ -153,6 +153,16 @@ def test_a_label_at_the_edge_of_the_page_is_whole(place: Box) -> None:
     assert written(*boxes(place)).sum() == written(*boxes(PLACE)).sum()
 
 
+def test_a_label_covers_no_print_where_there_is_room() -> None:
+    sheet = Image.new("RGB", (400, 400), "white")
+    for x in range(90, 310, 4):  # a line of print above, wider than the frame, and print that fills it
+        ImageDraw.Draw(sheet).rectangle((x, 150, x + 1, 195), fill="black")
+        ImageDraw.Draw(sheet).rectangle((min(max(x, 102), 296), 202, min(max(x + 1, 102), 297), 317), fill="black")
+    was, is_now = np.asarray(sheet), np.asarray(annotate(sheet, boxes(PLACE)))
+    print_ = (was == 0).all(axis=-1)
+    assert (is_now[print_] == 0).all()
+
+
 def test_labels_of_elements_in_one_place_stand_apart() -> None:
     many = [element for type_ in ELEMENT_TYPES[:6] for element in boxes(PLACE, type_=type_)]
     alone = [[Element("text", "t")] * index + [element] for index, element in enumerate(many)]

@@ -248,7 +248,7 @@ def test_an_altered_file_is_never_loaded(file: Path) -> None:
 
 def test_a_missing_file_is_named_with_the_command_that_fetches_it(file: Path) -> None:
     file.unlink()
-    with pytest.raises(SetupError, match=r"net.onnx cannot be read: .* Run: python weights.py fetch pp-ocr"):
+    with pytest.raises(SetupError, match=r"net.onnx cannot be read: .* Run: script/ocr weights fetch pp-ocr"):
         OnnxNetwork(file, 1)
 
 

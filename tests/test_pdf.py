@@ -78,7 +78,7 @@ def test_a_pdf_with_a_password_is_told_apart_from_a_damaged_one() -> None:
     writer.encrypt("secret", algorithm="RC4-128")
     locked = io.BytesIO()
     writer.write(locked)
-    assert refused(locked.getvalue()) == "The PDF is protected with a password; send a copy without one."
+    assert refused(locked.getvalue()).startswith("The PDF is protected with a password; send a copy")
 
 
 def test_a_pdf_with_another_protection_is_told_apart_too() -> None:

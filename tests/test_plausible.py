@@ -78,7 +78,7 @@ def test_a_demo_model_says_that_it_is_one(monkeypatch: pytest.MonkeyPatch) -> No
     (problem,) = read("A page.", request, monkeypatch).problems
     assert problem == demo_note("deepseek-ocr-tiny")
     assert problem.startswith("deepseek-ocr-tiny is a demo model")
-    assert "`python weights.py fetch deepseek-ocr` gets a real one" in problem
+    assert "`script/ocr weights fetch deepseek-ocr` gets a real one" in problem
     assert [name for name in MODELS if demo_note(name)] == ["deepseek-ocr-tiny"]
 
 

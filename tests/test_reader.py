@@ -4,12 +4,14 @@ import importlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from ocr.documents import blank
 from ocr.errors import InputError, SetupError
+from ocr.models.catalog import MODELS
 from ocr.reading.reader import Reader, read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -137,7 +139,7 @@ def test_a_setting_that_names_no_model_is_refused_with_those_there_are() -> None
 def test_absent_weights_name_the_command_that_fetches_them_and_their_size(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as raised:
         Reader(Settings(checkpoints=tmp_path)).engine("deepseek-ocr")
-    assert "python weights.py fetch deepseek-ocr" in str(raised.value)
+    assert "script/ocr weights fetch deepseek-ocr" in str(raised.value)
     assert "6.7 GB" in str(raised.value)
 
 
@@ -199,3 +201,15 @@ def test_a_page_that_cannot_be_prepared_costs_no_other(
     reasons = [result.finish_reason for result in results]
     assert reasons == [FinishReason.STOP, FinishReason.ERROR, FinishReason.STOP]
     assert results[1].error.startswith(f"Page 2 cannot be prepared for reading: {type(error).__name__}")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_of_every_model_it_is_told_when_it_is_loaded(
+    model: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = SimpleNamespace(is_ready=True, folder=Path("weights"))
+    monkeypatch.setattr("ocr.reading.reader.status", lambda *_: found)
+    monkeypatch.setattr("ocr.reading.reader.importlib.import_module", lambda _: SimpleNamespace(load=lambda *_: "it"))
+    caplog.set_level("INFO", "ocr")
+    assert Reader(Settings()).engine(model) == "it"
+    assert caplog.messages[0].startswith(f"Loaded {model} in ")

@@ -123,7 +123,7 @@ def test_a_check_without_weights_is_refused_before_any_page(monkeypatch: pytest.
     monkeypatch.setattr(Reader, "engine", lambda self, model: scripted(ANSWER))
     taken: list[int] = []
     pages = ((taken.append(1) or 1, page()) for _ in range(1))  # type: ignore[func-returns-value]
-    with pytest.raises(SetupError, match=r"weights\.py fetch pp-ocr"):
+    with pytest.raises(SetupError, match="weights fetch pp-ocr"):
         list(Reader(Settings(checkpoints=tmp_path)).read(FREE, pages, Decoding()))
     assert not taken
 

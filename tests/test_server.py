@@ -309,7 +309,7 @@ def test_a_prediction_from_the_command_line(
 
 
 def test_a_server_without_weights_names_the_command_that_mends_it(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"python weights.py fetch deepseek-ocr"):
+    with pytest.raises(SetupError, match=r"script/ocr weights fetch deepseek-ocr"):
         LocalServer(env={"OCR_CHECKPOINTS": str(tmp_path), "OCR_MODELS": ""}, log=io.StringIO()).__enter__()
 
 

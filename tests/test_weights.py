@@ -142,7 +142,7 @@ def test_a_download_that_is_cut_off_goes_on(hub: Hub, downloader: str, root: Pat
 def test_a_download_that_stays_cut_off_leaves_no_weights(hub: Hub, downloader: str, root: Path, tenth: float) -> None:
     hub.faults[LARGE] = Fault(cut_at=tenth)
     said = failure(root)
-    assert LARGE in said and f"127.0.0.1:{hub.port}" in said and "python weights.py fetch tiny" in said
+    assert LARGE in said and f"127.0.0.1:{hub.port}" in said and "script/ocr weights fetch tiny" in said
     assert left(root) == [".tiny.partial"] and LARGE not in aside(root)
     assert aside(root) <= set(hub.files)
 
@@ -172,7 +172,7 @@ def test_a_refusal_is_named_and_leaves_no_weights(
     faults["config.json"] = Fault(status=status)
     said = failure(root)
     assert f"127.0.0.1:{hub.port}: " in said and "config.json" in said and str(status) in said
-    assert "python weights.py fetch tiny" in said and "100.0 kB" in said
+    assert "script/ocr weights fetch tiny" in said and "100.0 kB" in said
     assert left(root) == ([".tiny.partial"] if aside(root) else []) and "config.json" not in aside(root)
 
 
@@ -258,7 +258,7 @@ def test_without_a_network_it_fails_at_once_with_each_source_and_the_command(
     assert first == "tiny could not be fetched:"
     assert f"127.0.0.1:{hub_port}: config.json: " in hub_line and "Connection refused" in hub_line
     assert f"127.0.0.1:{archive_port}: the archive: " in archive_line and "Connection refused" in archive_line
-    assert f"`python weights.py fetch tiny --root '{root}'` fetches them (100.0 kB)" in advice  # quoted for its blank
+    assert f"`script/ocr weights fetch tiny --root '{root}'` fetches them (100.0 kB)" in advice  # quoted for its blank
     assert left(root) == []
 
 

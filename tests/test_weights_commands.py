@@ -1,5 +1,6 @@
 """Processes and the command line: two at once, killed ones, interrupted ones, and what a user types."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -127,7 +128,7 @@ def test_verify_says_when_there_is_nothing_to_compare_with(root: Path) -> None:
     run = command("verify", "fine-tuned", "--root", root)
     assert run.returncode == 1 and f"{LARGE}: short file" in run.stdout
     run = command("verify", "deepseek-ocr", "--root", root)
-    assert run.returncode == 1 and "`python weights.py fetch deepseek-ocr --root " in run.stderr
+    assert run.returncode == 1 and "`script/ocr weights fetch deepseek-ocr --root " in run.stderr
 
 
 def test_a_fetch_that_fails_ends_with_1_and_the_reason(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,3 +143,12 @@ def test_the_root_is_the_setting_or_the_folder_beside_the_file(tmp_path: Path, m
     monkeypatch.setenv("OCR_CHECKPOINTS", str(tmp_path / "elsewhere"))
     assert default_root() == tmp_path / "elsewhere"
     assert str(Path("elsewhere", "deepseek-ocr")) in command("list").stdout
+
+
+def test_a_closed_pipe_ends_the_list_quietly(root: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, str(PROJECT / "weights.py"), "list", "--root", str(root)]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

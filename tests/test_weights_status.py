@@ -24,7 +24,7 @@ class Case:
     has_lock: bool = False
 
 
-FETCH, RESTORE = "python weights.py fetch dots.ocr --root ROOT", "git checkout -- ROOT/deepseek-ocr-tiny"
+FETCH, RESTORE = "script/ocr weights fetch dots.ocr --root ROOT", "git checkout -- ROOT/deepseek-ocr-tiny"
 WHOLE = (
     "config.json",
     "tokenizer.json",
@@ -140,7 +140,7 @@ def test_a_clone_without_git_lfs_is_told_both_ways_out(tmp_path: Path) -> None:
     (own(tmp_path, "dots.ocr") / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\n")
     found = status("dots.ocr", tmp_path)
     assert "tokenizer.json: a Git LFS pointer, not the file itself: run `git lfs pull` in the folder" in found.message
-    assert found.message.endswith(f" Run: python weights.py fetch dots.ocr --root {tmp_path}")
+    assert found.message.endswith(f" Run: script/ocr weights fetch dots.ocr --root {tmp_path}")
     assert "a Git LFS pointer" in found.summary and found.kind is Kind.OWN
 
 
@@ -152,6 +152,6 @@ def test_a_link_to_nowhere_is_broken_and_not_absent(tmp_path: Path) -> None:
 
 def test_the_missing_message_says_the_command_and_the_size(tmp_path: Path) -> None:
     said = missing_message("deepseek-ocr", tmp_path)
-    assert f"`python weights.py fetch deepseek-ocr --root {tmp_path}`" in said and "6.7 GB" in said
-    assert "`python weights.py fetch deepseek-ocr`" in missing_message("deepseek-ocr", default_root())
+    assert f"`script/ocr weights fetch deepseek-ocr --root {tmp_path}`" in said and "6.7 GB" in said
+    assert "`script/ocr weights fetch deepseek-ocr`" in missing_message("deepseek-ocr", default_root())
     assert "`git checkout -- " in missing_message("deepseek-ocr-tiny", tmp_path)

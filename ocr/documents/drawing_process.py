@@ -5,7 +5,7 @@
 Both are open descriptors. Whoever started the process asks over the socket, one question at a time, and the first
 answer says that it can; questions and answers are lines of JSON. A question's `verb` is one of these:
 
-    open     a file, whose descriptor comes along, with these limits: how many pages it has
+    open     a file, whose descriptor comes along, with these limits and this password: how many pages it has
     draw     a page by its number, from 1: its size and what is known of it; its first area is in the mailbox
     put      another area of that page into the mailbox
     text     of a page by its number: the text that the file has of it
@@ -121,12 +121,12 @@ class DrawingProcess:
         before, self._used = self._used, used_seconds()
         return {**answer, "seconds": self._used - before}
 
-    def open(self, descriptor: int, *, dpi: int, max_pixels: int, memory: int) -> Answer:
+    def open(self, descriptor: int, *, dpi: int, max_pixels: int, memory: int, password: str) -> Answer:
         """Open a document in the place of the one before."""
         self.close()
         file = self._opened.enter_context(os.fdopen(descriptor, "rb"))
         limit(resource.RLIMIT_AS, memory_in_use() + memory)
-        self._pages = open_pages(file, dpi=dpi, max_pixels=max_pixels)
+        self._pages = open_pages(file, dpi=dpi, max_pixels=max_pixels, password=password)
         self._opened.callback(self._pages.close)
         return {"pages": self._pages.count}
 

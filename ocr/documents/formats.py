@@ -25,8 +25,8 @@ FORMATS: Mapping[str, Format] = {
         (".pdf",),
         "each page",
         "any",
-        "drawn at `dpi`, coarser where the page would exceed OCR_MAX_PIXELS; no password; of dynamic XFA forms the "
-        "placeholder",
+        "drawn at `dpi`, coarser where the page would exceed OCR_MAX_PIXELS; protected with a password: from the "
+        "command line and Python alone; of dynamic XFA forms the placeholder",
     ),
     "TIFF": Format(
         "TIFF/BigTIFF",

@@ -27,14 +27,17 @@ class Pages(Protocol):
         ...
 
 
-def open_pages(file: IO[bytes], *, dpi: int, max_pixels: int) -> Pages:
-    """The pages of an open file, a PDF's to be drawn at `dpi`. Raises InputError for a file that cannot be read."""
+def open_pages(file: IO[bytes], *, dpi: int, max_pixels: int, password: str = "") -> Pages:
+    """The pages of an open file, a PDF's to be drawn at `dpi` and opened with `password` where it is protected.
+
+    Raises InputError for a file that cannot be read.
+    """
     file.seek(0)
     start = file.read(PDF_WITHIN)
     if is_pdf(start):
         from ocr.documents.pdf import Pdf
 
-        return Pdf(file, dpi=dpi, max_pixels=max_pixels)
+        return Pdf(file, dpi=dpi, max_pixels=max_pixels, password=password)
     if start[:4] not in tiff.MARKS:
         return Single(read_image(file, max_pixels=max_pixels))
     pages = tiff.Tiff(file, max_pixels=max_pixels)

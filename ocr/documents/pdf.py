@@ -19,12 +19,15 @@ _OBJECT = re.compile(rb"\d\s+\d+\s+obj\b|endobj|endstream")
 EMBED = "Send a PDF with its fonts embedded, or install fonts with these letters on the server."
 
 _REFUSALS: Mapping[int, str] = {
-    pdfium.raw.FPDF_ERR_PASSWORD: "The PDF is protected with a password; send a copy without one.",
+    pdfium.raw.FPDF_ERR_PASSWORD: (
+        "The PDF is protected with a password; send a copy without one. The command line takes it with --password."
+    ),
     pdfium.raw.FPDF_ERR_SECURITY: (
         "The PDF is protected in a way that cannot be opened; send a copy without protection."
     ),
     pdfium.raw.FPDF_ERR_FILE: "The PDF has no pages.",  # see `PdfDrawing`
 }
+_WRONG_PASSWORD = "The PDF is protected with a password, and the one that was given does not open it."  # noqa: S105
 
 
 class Pdf:
@@ -33,14 +36,15 @@ class Pdf:
     Raises InputError for a file that cannot be opened: damaged, protected and empty ones are told apart.
     """
 
-    def __init__(self, file: IO[bytes], *, dpi: int, max_pixels: int) -> None:
+    def __init__(self, file: IO[bytes], *, dpi: int, max_pixels: int, password: str = "") -> None:
         self._dpi = dpi
         self._max_pixels = max_pixels
         try:
-            self._drawing = PdfDrawing(file.fileno(), _length(file))
+            self._drawing = PdfDrawing(file.fileno(), _length(file), password)
         except pdfium.PdfiumError as error:
             damaged = f"The PDF is damaged and cannot be opened: {error}"
-            raise InputError(_REFUSALS.get(error.err_code, damaged)) from None
+            is_wrong = bool(password) and error.err_code == pdfium.raw.FPDF_ERR_PASSWORD
+            raise InputError(_WRONG_PASSWORD if is_wrong else _REFUSALS.get(error.err_code, damaged)) from None
         self.count = len(self._drawing.document)
 
     def draw(self, number: int) -> DrawnPage:

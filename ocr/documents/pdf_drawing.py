@@ -39,9 +39,10 @@ class PdfDrawing:
     One document is open at a time. PDFium begins anew after each, as what it keeps of fonts shows in the next one.
     """
 
-    def __init__(self, descriptor: int, length: int) -> None:
+    def __init__(self, descriptor: int, length: int, password: str = "") -> None:
         logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # its hints are for those who build it
         self._file = io.BufferedReader(_Start(os.dup(descriptor), length))
+        self._password = password or None
         self._stand_ins = StandIns()
         self._documents: list[pdfium.PdfDocument] = []  # that are open
         self._probe: pdfium.PdfDocument | None = None  # with a placeholder for every letter
@@ -133,7 +134,7 @@ class PdfDrawing:
             yield page
 
     def _open(self) -> pdfium.PdfDocument:
-        document = pdfium.PdfDocument(self._file)
+        document = pdfium.PdfDocument(self._file, self._password)
         self._documents.append(document)
         with contextlib.suppress(pdfium.PdfiumError):
             document.init_forms()  # what was filled into a form is drawn only then; no script is run for it
@@ -173,7 +174,7 @@ class PdfDrawing:
 class _Start(io.FileIO):
     """The first bytes of a file, the rest of which is no part of it."""
 
-    def __init__(self, descriptor: int, length: int) -> None:
+    def __init__(self, descriptor: int, length: int, password: str = "") -> None:
         super().__init__(descriptor)
         self._length = length
 

@@ -21,13 +21,14 @@ def read(
     pages: str = "",
     dpi: int = PDF_DPI,
     max_new_tokens: int = Decoding.max_new_tokens,
+    password: str = "",
     settings: Settings | None = None,
     **request: Any,
 ) -> Iterator[PageResult]:
     """The pages of an image, a PDF or a TIFF, each as soon as it is read.
 
     `document` is a path, the bytes, or an open binary file, which is closed at the end. `pages` is a selection like
-    `1-3,7`, and all when empty; `dpi`, 72 to 600, is for PDFs. `request` has the other fields of
+    `1-3,7`, and all when empty; `dpi`, 72 to 600, and `password` are for PDFs. `request` has the other fields of
     `ocr.reading.request.Request`: task, reference, resolution, prompt, cut_long_pages, orient, check, text_layer.
     `settings` are those of the environment unless given; a model stays loaded for the calls with the same ones.
 
@@ -40,7 +41,7 @@ def read(
     decoding = Decoding(max_new_tokens=max_new_tokens, deadline_s=reader.settings.deadline_s)
     source = Path(document) if isinstance(document, str) else document
     with (
-        open_document(source, pages, reader.settings, dpi, has_layers=wanted.wants_layers) as opened,
+        open_document(source, pages, reader.settings, dpi, has_layers=wanted.wants_layers, password=password) as opened,
         closing(reader.read(wanted, opened, decoding)) as events,
     ):
         for event in events:

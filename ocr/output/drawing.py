@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageStat
 
 from ocr.output.markdown import picture_name
 from ocr.types import Box, Check, Element, PageResult
@@ -30,6 +30,7 @@ PixelBox = tuple[int, int, int, int]  # left, top, right, bottom in whole px, ri
 
 
 DISAGREEMENTS: Mapping[str, str] = {"omitted": "#d1003f", "unsupported": "#7a00cc", "conflict": "#b35900"}
+NOISE = 8.0  # standard deviation of the levels of blank paper, at most
 DASH = 4  # widths of a line, that a dash of it is long, and the gap after it
 
 
@@ -38,8 +39,8 @@ def annotate(page: Image.Image, elements: Sequence[Element], check: Check | None
 
     The number is the element's place in the order, from 1; an element without a box is counted and not drawn. Lines
     and letters grow with the page. A line runs outside of its element's box, but for the edge of the page; labels stay
-    inside the page, and off each other where there is room. What a check found has dashed frames: lines the answer
-    lacks, lines it reads differently, and elements that hold text which is nowhere on the page.
+    inside the page, off each other, and off what is printed, where there is room. What a check found has dashed frames:
+    lines the answer lacks, lines it reads differently, and elements that hold text which is nowhere on the page.
     """
     copy = page.convert("RGB")
     canvas = ImageDraw.Draw(copy)
@@ -57,9 +58,10 @@ def annotate(page: Image.Image, elements: Sequence[Element], check: Check | None
         _dashed_frame(canvas, dashed, DISAGREEMENTS[name], line)
         framed.append((name, DISAGREEMENTS[name], dashed))
     labels: list[PixelBox] = []
+    levels = page.convert("L")
     for text, colour, box in framed:
         size = math.ceil(canvas.textlength(text)) + letters // 2, letters * 5 // 4
-        left, top, right, bottom = place = _free_place(box, size, page.size, labels)
+        left, top, right, bottom = place = _free_place(box, size, levels, labels)
         canvas.rectangle((left, top, right - 1, bottom - 1), fill=colour)
         canvas.text(((left + right) / 2, (top + bottom) / 2), text, fill=LETTERS, anchor="mm")
         labels.append(place)
@@ -121,15 +123,26 @@ def font_size(size: tuple[int, int]) -> int:
     return min(max(round(math.sqrt(math.prod(size)) / 90), 12), 80)
 
 
-def _free_place(box: PixelBox, label: tuple[int, int], page: tuple[int, int], taken: Sequence[PixelBox]) -> PixelBox:
-    """Where a label of this width and height stands: the first place at its frame that is free, or the first of all."""
+def _free_place(box: PixelBox, label: tuple[int, int], page: Image.Image, taken: Sequence[PixelBox]) -> PixelBox:
+    """Where a label of this width and height stands: the first place at its frame that is free of other labels.
+
+    Of these the first without print on the page, in mode L; where each has some, that with the least.
+    """
     left, top, right, bottom = box
     width, height = label
-    # At the right end of the line above, where text seldom reaches; then at the left; then inside, then below.
-    corners = [(x, y) for y in (top - height, top, bottom - height, bottom) for x in (right - width, left)]
-    inside = [(max(min(x, page[0] - width), 0), max(min(y, page[1] - height), 0)) for x, y in corners]
+    # At the right end of the line above, where text seldom reaches; at the left; beside it; then inside, then below.
+    corners = [(right - width, top - height), (left, top - height), (right, top), (left - width, top)]
+    corners += [(x, y) for y in (top, bottom - height, bottom) for x in (right - width, left)]
+    inside = [(max(min(x, page.width - width), 0), max(min(y, page.height - height), 0)) for x, y in corners]
     places = [(x, y, x + width, y + height) for x, y in inside]
-    return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+    free = [place for place in places if not any(_overlap(place, other) for other in taken)]
+    return min(free or places, key=lambda place: _print_in(page, place))
+
+
+def _print_in(page: Image.Image, place: PixelBox) -> int:
+    """How much is printed in a place, in levels off its ground; 0 where there is no more than noise."""
+    spread = ImageStat.Stat(page.crop(place)).stddev[0]
+    return round(spread) if spread > NOISE else 0
 
 
 def _overlap(a: PixelBox, b: PixelBox) -> bool:

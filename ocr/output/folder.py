@@ -126,6 +126,7 @@ class Files:
         self._page_files = {page: made for page, (_, made) in restored.items()}  # relative to the document's own folder
         self._has_begun = False
         self.done = frozenset(self._results)  # numbers of the pages that an earlier run has read
+        self.sha256 = entry.sha256
 
     def _restored(self) -> Iterator[tuple[int, tuple[PageResult, tuple[Made, ...]]]]:
         """The pages of an earlier run that fits, but for those that failed or whose files are not there."""
@@ -153,6 +154,11 @@ class Files:
             elif path != self._journal:
                 remove(path)
 
+    @property
+    def results(self) -> Sequence[PageResult]:
+        """The pages that are read, without their images."""
+        return [self._results[page] for page in sorted(self._results)]
+
     def link(self, page: int, picture: int) -> str:
         """Where the markdown links to for a picture: in NAME.images, which lies beside the markdown's own file."""
         return f"{quote(os.fsencode(self._target.name))}.{picture_name(page, picture)}"
@@ -175,7 +181,7 @@ class Files:
     def close(self) -> None:
         """Put everything in place, the pictures before the text that links to them, and note it in the record."""
         self._begin()
-        results = [self._results[page] for page in sorted(self._results)]
+        results = self.results
         self._target.parent.mkdir(parents=True, exist_ok=True)
         of_page = {name: row for name, row in OF_PAGE.items() if name in self._entry.formats}
         of_document = {name: row for name, row in OF_DOCUMENT.items() if name in self._entry.formats}

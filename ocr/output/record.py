@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, get_type_hints
 
@@ -129,12 +130,14 @@ def _are(kind: type, *values: object) -> bool:
 
 
 def _is_typed(result: PageResult) -> bool:
+    return all(_are(kind, getattr(result, name)) for name, kind in _plain_fields().items())
+
+
+@cache  # for pages are many
+def _plain_fields() -> Mapping[str, type]:
+    """The fields of a result that are text or a number, with which of them."""
     hints = get_type_hints(PageResult)
-    return all(
-        _are(hints[each.name], getattr(result, each.name))
-        for each in fields(PageResult)
-        if hints[each.name] in (str, int, float)
-    )
+    return {each.name: hints[each.name] for each in fields(PageResult) if hints[each.name] in (str, int, float)}
 
 
 def append(path: Path, value: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from ocr.types import PageResult
 
 _NUMBER = re.compile(r"[-+]?[\d.,\s]*%?")
 # By these a spreadsheet takes a cell for a formula, which may send the others away.
-_FORMULA_SIGNS = ("=", "@", "+", "-", "\t", "\r")
+_FORMULA_SIGNS = ("=", "@", "+", "-", "＝", "＠", "＋", "－")  # noqa: RUF001  the wide ones too
 
 
 def tables(page: PageResult) -> Iterator[tuple[str, str]]:
@@ -21,9 +21,11 @@ def tables(page: PageResult) -> Iterator[tuple[str, str]]:
     found = (block for block in blocks(page.markdown) if block.kind is Kind.TABLE)
     for number, table in enumerate(found, 1):
         out = io.StringIO()
-        csv.writer(out).writerows([_harmless(cell) for cell in row] for row in grid(table.rows))
+        csv.writer(out).writerows([harmless(cell) for cell in row] for row in grid(table.rows))
         yield f"page-{page.page}-{number}.csv", out.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_SIGNS) and not _NUMBER.fullmatch(cell) else cell
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: one that it might has an apostrophe before it."""
+    is_formula = cell.lstrip().startswith(_FORMULA_SIGNS) or cell.startswith(("\t", "\r"))
+    return f"'{cell}" if is_formula and not _NUMBER.fullmatch(cell) else cell

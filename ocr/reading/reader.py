@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -82,11 +83,13 @@ class Reader:
                 if not found.is_ready:
                     raise SetupError(found.message)
                 card = MODELS[model]
+                started = time.monotonic()
                 try:
                     engine = importlib.import_module(card.engine)
                 except ImportError as error:
                     raise SetupError(f"{model} needs a library that is missing ({error}): `{INSTALL}`.") from error
                 self._engines[model] = engine.load(found.folder, card, self.settings)
+                log.info("Loaded %s in %.1f s.", model, time.monotonic() - started)
                 if note := demo_note(model):
                     log.warning(note)
             return self._engines[model]

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,14 @@ from ocr.weights.files import bytes_in, size_text
 from ocr.weights.status import Kind, Readiness, Status, default_root, missing_message, status
 from ocr.weights.whole import LOCK, altered
 
+CLOSED_PIPE = 128 + signal.SIGPIPE
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: 0 when all is well, 1 when something is not, 2 for wrong usage, 130 when interrupted."""
+    """The command line: 0 when all is well, 1 when something is not, 2 for wrong usage, 130 when interrupted.
+
+    141 where the output is closed, as of a program that a closed pipe ended.
+    """
     known = ", ".join(table.checkpoints())
     parser = argparse.ArgumentParser(prog="weights.py", description="Fetch, verify and list checkpoints.")
     parser.add_argument("command", choices=COMMANDS)
@@ -29,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "fetch" and not given.models:
         parser.error(f"fetch needs a MODEL: {known}")
     try:
-        return COMMANDS[given.command](given.models, given.root)
+        status = COMMANDS[given.command](given.models, given.root)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # of `list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return CLOSED_PIPE
     except KeyboardInterrupt:
         print("Stopped. No half checkpoint is left; the next fetch keeps the files that are whole.", file=sys.stderr)
         return 130

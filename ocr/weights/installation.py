@@ -1,6 +1,8 @@
 """How this copy of the project came here, as a checkout or as a package, and what to type accordingly."""
 
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -9,7 +11,17 @@ IS_CHECKOUT = (_PROJECT / "weights.py").is_file()
 
 # Where checkpoints are unless OCR_CHECKPOINTS says otherwise; never among the packages of an environment.
 CHECKPOINTS = _PROJECT / "checkpoints" if IS_CHECKOUT else _DATA / "ocr-pages" / "checkpoints"
-WEIGHTS = "python weights.py" if IS_CHECKOUT else "ocr weights"  # the command of the weights
+HAS_SCRIPTS = (_PROJECT / "script" / "ocr").is_file()  # an image has none; there everything is installed
+# The command of the weights, which works without the virtual environment's being active.
+WEIGHTS = "script/ocr weights" if HAS_SCRIPTS else "python weights.py" if IS_CHECKOUT else "ocr weights"
 INSTALL = (  # the command that brings the libraries of all models
     ".venv/bin/python -m pip install -r requirements-cpu.txt" if IS_CHECKOUT else "pip install 'ocr-pages[models]'"
 )
+
+
+def called(words: list[str] = sys.argv, environment: Mapping[str, str] = os.environ) -> str:
+    """What was typed to start the command line: `script/ocr`, a link to it, `ocr` of a package, `python -m ocr`."""
+    if by_script := environment.get("OCR_CALLED"):
+        return by_script
+    name = Path(words[0]).name
+    return name if name.startswith("ocr") else "python -m ocr"

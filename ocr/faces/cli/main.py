@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,34 +18,38 @@ from ocr.documents.document import page_ranges
 from ocr.errors import InputError, choices
 from ocr.faces import exits
 from ocr.faces.cli.doctor import State, examine
+from ocr.faces.cli.log import log_file
 from ocr.faces.cli.options import IN_FOLDER, NAMES, ON_STDOUT, Command, Options, parameters
-from ocr.faces.cli.progress import Bar, Lines, Progress, logged
-from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Run, Sink, TextSink
+from ocr.faces.cli.passwords import password
+from ocr.faces.cli.progress import Bar, Failures, Lines, Progress, logged
+from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Printed, Run, TextSink
 from ocr.faces.cli.sources import Source, find
 from ocr.faces.problems import count, printable
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import Folder, check_writable, held_folder
 from ocr.output.formats import FORMATS
+from ocr.output.report import Report
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import read_settings
 from ocr.types import Decoding
 from ocr.weights.commands import main as weights
+from ocr.weights.installation import called
 from ocr.weights.status import status
 
 _FORMATS = "\n".join(f"  {name:9}  NAME{row.suffix:17}  {row.use}" for name, row in FORMATS.items())
 EXAMPLES = f"""\
 examples:
-  python -m ocr read page.jpg                          the text, as the model writes it
-  python -m ocr read book.pdf --pages 1-3,7 > book.md
-  python -m ocr read scans/ more/*.pdf -o out          out/NAME.md and its figures, for each document
-  python -m ocr read scans/ -o out --resume            go on where that was interrupted
-  python -m ocr read scans/ -o out --format md,json,annotated,figures
-  python -m ocr read https://example.org/paper.pdf --format json
-  python -m ocr read bill.png --task locate --reference "the total"
-  curl -s https://example.org/page.png | python -m ocr read - | less
+  $ocr read page.jpg                          the text, as the model writes it
+  $ocr read book.pdf --pages 1-3,7 > book.md
+  $ocr read scans/ more/*.pdf -o out          out/NAME.md and its figures, for each document
+  $ocr read scans/ -o out --resume            go on where that was interrupted
+  $ocr read scans/ -o out --format md,json,annotated,figures
+  $ocr read https://example.org/paper.pdf --format json
+  $ocr read bill.png --task locate --reference "the total"
+  curl -s https://example.org/page.png | $ocr read - | less
 
 What is written into DIR for a document NAME, by the formats' names; those of pages have a folder:
 {_FORMATS}
@@ -53,16 +58,17 @@ not at all.
 
 exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 interrupted, 128 + N ended by signal N
 """
+MOST_LISTED = 20  # lines of each kind of what went wrong, at the end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status of a command line: 0 if all was read, 1 if something failed, else as in `ocr.faces.exits`."""
-    return exits.run(cli, "python -m ocr", argv, NAMES)
+    return exits.run(cli, called(), argv, NAMES)
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="`python -m ocr read --help` shows examples. Settings are environment variables: see docs/settings.md.",
+    epilog="`read --help` shows examples. Settings are environment variables: see docs/settings.md.",
 )
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
@@ -96,29 +102,37 @@ def read(**given: Any) -> int:
     notes: list[str] = []
     sources = find(options.source, notes.append, reader.settings.fetch_s)
     sink = _printed(options, formats, several=len(sources) > 1)
-    progress = _progress(len(sources), prints=sink is not None)
-    with _held_folder(options, formats, job, notes.append) as folder:
-        return _run(Run(reader, job, progress, printed=sink, folder=folder), sources, progress, notes)
+    with log_file(options.log) as record, _held_folder(options, formats, job, notes.append) as folder:
+        progress = _progress(options, len(sources), record, prints=sink is not None)
+        report = Report(folder.path) if folder else None
+        run = Run(reader, job, progress, printed=sink, folder=folder, report=report)
+        return _run(run, sources, progress, notes, lists_all=options.verbose)
 
 
-def _run(run: Run, sources: Iterable[Source], progress: Progress, notes: Iterable[str]) -> int:
+def _run(run: Run, sources: Iterable[Source], progress: Progress, notes: Iterable[str], *, lists_all: bool) -> int:
     """Read the sources to the end, or as far as it goes, and say what came of it."""
+    most = sys.maxsize if lists_all else MOST_LISTED
     try:
         with progress, logged(progress):
             for line in notes:
                 progress.say(line)
             run.run(sources)
     except (KeyboardInterrupt, SystemExit):
-        _report(run.outcome, progress)
+        _report(run, progress, most)
         if run.folder:
             progress.say("What is done is kept; the same command with --resume goes on from there.")
         raise
-    _report(run.outcome, progress)
+    finally:
+        if run.report:
+            run.report.write()
+    _report(run, progress, most)
     return exits.FAILED if run.outcome.failures else exits.DONE
 
 
 def _chosen_formats(options: Options) -> tuple[str, ...]:
     """The formats to make. Raises InputError for options that would have no effect or contradict each other."""
+    if options.verbose and options.errors_only:
+        raise InputError("-v shows every page, and --errors-only none: leave one of them out.")
     chosen: tuple[str, ...] | None = options.formats
     if options.output is not None:
         return chosen or IN_FOLDER
@@ -153,7 +167,8 @@ def _job(options: Options, reader: Reader) -> Job:
     decoding = Decoding(
         max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s, together=options.batch
     )
-    return Job(request, decoding, options.pages, options.dpi)
+    secret = password(ask=options.password, file=options.password_file)
+    return Job(request, decoding, options.pages, options.dpi, secret)
 
 
 @contextmanager
@@ -172,7 +187,7 @@ def _held_folder(
         yield Folder(options.output, formats, asdict(job.request) | rest, resume=options.resume)
 
 
-def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Callable[[Source], Sink] | None:
+def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Callable[[Source], Printed] | None:
     """What makes the sink on standard output for a document; None where files are all that is wanted."""
     out = sys.stdout
     if options.jsonl:
@@ -183,20 +198,34 @@ def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Call
         raise InputError(f"{formats[0]} of several documents cannot be printed as one: use --jsonl, or -o DIR.")
     writer = WRITERS[ON_STDOUT[formats[0]]]
     blank = itertools.chain([""], itertools.repeat("\n"))  # before every heading but the first
-    return lambda source: TextSink(out, writer(), f"{next(blank)}==> {source} <==\n" if several else "")
+    by_lines = options.verbose or _go_to_one_place()
+    return lambda source: TextSink(
+        out, writer(), f"{next(blank)}==> {source} <==\n" if several else "", by_lines=by_lines
+    )
 
 
-def _progress(documents: int, *, prints: bool) -> Progress:
+def _go_to_one_place() -> bool:
+    """Whether standard output and standard error are one file or pipe, as after `2>&1`."""
+    try:
+        return not sys.stdout.isatty() and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except OSError:  # where one is no file, as within another program
+        return False
+
+
+def _progress(options: Options, documents: int, record: Callable[[str], object], *, prints: bool) -> Progress:
     """A bar where it disturbs nothing: not amid text on the terminal, nor beside a pager that it is piped into."""
-    if not sys.stderr.isatty():
-        return Lines(documents)
-    if prints and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
-        return Progress(documents)
-    return Bar(documents)
+    if options.errors_only:
+        return Failures(documents, record)
+    disturbs = prints and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode) if sys.stderr.isatty() else True
+    if sys.stderr.isatty() and disturbs and not options.verbose:
+        return Progress(documents, record)
+    return (Lines if disturbs else Bar)(documents, record, shows_all_pages=options.verbose)
 
 
-def _report(outcome: Outcome, progress: Progress) -> None:
-    """At the end, on standard error: what was done, and everything that went wrong once more."""
+def _report(run: Run, progress: Progress, most: int) -> None:
+    """At the end, on standard error: what was done, and what went wrong once more, so many lines of each kind."""
+    outcome = run.outcome
+    where = f": see {printable(str(run.report.table))}" if run.report else "; -v lists all"
     whole = f", {outcome.whole} whole already" if outcome.whole else ""
     took = timedelta(seconds=round(progress.tally.seconds))
     progress.note(f"{count(outcome.pages, 'page')} read, {count(outcome.documents, 'document')} done{whole}, in {took}")
@@ -206,18 +235,46 @@ def _report(outcome: Outcome, progress: Progress) -> None:
         (outcome.failures, "could not be read"),
     ):
         if lines:
-            progress.say("\n  ".join([f"{len(lines)} {words}:", *lines]))
-    _report_checks(outcome, progress)
+            progress.say("\n  ".join([f"{len(lines)} {words}:", *_first(lines, most, where)]))
+    _report_checks(outcome, progress, most)
 
 
-def _report_checks(outcome: Outcome, progress: Progress) -> None:
+def _first(lines: Sequence[str], most: int, where: str) -> list[str]:
+    """So many lines, and if there are more of them, how many, and where they are."""
+    left = len(lines) - most
+    return list(lines) if left <= 0 else [*lines[:most], f"… and {left:,} more{where}"]
+
+
+def _report_checks(outcome: Outcome, progress: Progress, most: int) -> None:
     """A table of the pages whose answers and second readings disagree; and which of the pages were not compared."""
+    where = "; -v lists all"
     if outcome.disagreeing:
         lines = table(("OMITTED", "UNSUPPORTED", "CONFLICTS", "PAGE"), outcome.disagreeing)
         many = f"{len(outcome.disagreeing)} of {count(outcome.checked, 'page')}"
-        progress.say("\n  ".join([f"{many} disagree with a second reading, which may be wrong too:", *lines]))
+        words = f"{many} disagree with a second reading, which may be wrong too:"
+        progress.say("\n  ".join([words, *_first(lines, most + 1, where)]))
     if outcome.unchecked:
-        progress.say("\n  ".join([f"{len(outcome.unchecked)} could not be checked:", *outcome.unchecked]))
+        words = f"{len(outcome.unchecked)} could not be checked:"
+        progress.say("\n  ".join([words, *_first(outcome.unchecked, most, where)]))
+
+
+@cli.command(
+    cls=Command,
+    short_help="Show a run as one HTML page.",
+    epilog="Pages are drawn from the documents again, where these are still there and unchanged.",
+)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="default: DIR/report.html")
+@click.option("--password", "ask", is_flag=True, help="ask for the password of protected PDFs; it is not shown")
+@click.option("--password-file", type=click.Path(path_type=Path), metavar="FILE", help="it is the first line of this")
+def report(folder: Path, output: Path | None, *, ask: bool, password_file: Path | None) -> None:
+    """Write one HTML page of what `read -o DIR` did: pages with frames and text, problems first, and figures."""
+    from ocr.faces.cli.report import PAGE, write_report
+
+    secret = password(ask=ask, file=password_file)
+    page = output or folder / PAGE
+    shown = write_report(folder, page, read_settings(), secret)
+    print(f"{count(shown, 'page')} shown in {printable(str(page))}", file=sys.stderr)
 
 
 @cli.command()

@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import click
 
 from ocr.documents.document import MAX_DPI, MIN_DPI, PDF_DPI
 from ocr.errors import choices
+from ocr.faces.cli.passwords import refuse_typed
 from ocr.models.catalog import AUTO, MODELS
 from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.formats import FORMATS
@@ -48,12 +50,17 @@ class Options:
     formats: tuple[str, ...] | None
     jsonl: bool
     resume: bool
+    log: Path | None
+    verbose: bool
+    errors_only: bool
     model: str
     task: str
     resolution: str
     reference: str
     prompt: str
     pages: str
+    password: bool
+    password_file: Path | None
     dpi: int
     max_new_tokens: int
     whole_pages: bool
@@ -72,20 +79,27 @@ class Grouped(click.Option):
 
 
 class Command(click.Command):
-    """A command whose options stand below their headings in --help, with the words after them as they are written."""
+    """A command whose options stand below their headings in --help, with the words after them as they are written.
+
+    There `$ocr` stands for what the program was called by.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        refuse_typed(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record and isinstance(parameter, click.Option):
-                rows.setdefault(getattr(parameter, "heading", "Other"), []).append(record)
+                rows.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
         for heading, records in rows.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"\n{self.epilog}")
+        formatter.write("\n" + Template(self.epilog or "").substitute(ocr=ctx.find_root().info_name))
 
 
 def begun(names: Sequence[str]) -> Callable[[str], str]:
@@ -131,6 +145,7 @@ def parameters() -> list[click.Parameter]:
     return [
         click.Argument(["source"], nargs=-1, required=True, metavar="SOURCE...", help=SOURCE),
         *_output("What comes out"),
+        *_told("What is told"),
         *_request("What is asked"),
         *_pages("Which pages, and how"),
     ]
@@ -160,6 +175,25 @@ def _output(heading: str) -> list[click.Parameter]:
     ]
 
 
+def _told(heading: str) -> list[click.Parameter]:
+    return [
+        Grouped(
+            heading,
+            ["--log"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="add a line for everything that happens to this file, each with its time",
+        ),
+        Grouped(
+            heading,
+            ["-v", "--verbose"],
+            is_flag=True,
+            help="show a line for every page, and at the end all that went wrong, however many there are",
+        ),
+        Grouped(heading, ["--errors-only"], is_flag=True, help="show what could not be read, and nothing else"),
+    ]
+
+
 def _request(heading: str) -> list[click.Parameter]:
     def choice(option: str, names: Sequence[str], default: str, words: str = "") -> click.Option:
         listed = f"{words}{choices(names)}, unambiguous prefixes are accepted (default: {default})"
@@ -185,6 +219,14 @@ def _pages(heading: str) -> list[click.Parameter]:
 
     return [
         Grouped(heading, ["--pages"], default="", metavar="LIST", help="which ones, like 1-3,7 (default: all)"),
+        Grouped(heading, ["--password"], is_flag=True, help="ask for the password of protected PDFs; it is not shown"),
+        Grouped(
+            heading,
+            ["--password-file"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="the password of protected PDFs is the first line of this file",
+        ),
         limit("--dpi", MIN_DPI, MAX_DPI, PDF_DPI, "rendering resolution for PDF pages, in DPI"),
         limit("--max-new-tokens", 1, MAX_NEW_TOKENS, Decoding.max_new_tokens, "the most tokens of text for a page"),
         Grouped(

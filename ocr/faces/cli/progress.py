@@ -13,6 +13,9 @@ from ocr.faces.problems import count, in_counts
 from ocr.output.untrusted import as_shown
 from ocr.types import FinishReason, PageResult, Source
 
+FEW_PAGES = 50  # of which each has a line of its own where plain lines are shown; of more it takes a wish
+EVERY = 30.0  # seconds between two lines after these
+
 
 @dataclass
 class Tally:
@@ -58,14 +61,21 @@ class Tally:
         return 60 * (self.expected - self.read) / rate if rate else None
 
 
+def unrecorded(_line: str) -> None:
+    """For who wants no log."""
+
+
 class Progress:
     """Counts, and is quiet: for when the text itself shows how reading gets on.
 
     Used as a `with` block. Each document is a `next_document`; one that can be read is then `open`, its pages follow.
+    Whatever is shown of that, everything goes to `record`.
     """
 
-    def __init__(self, documents: int) -> None:
+    def __init__(self, documents: int, record: Callable[[str], object] = unrecorded) -> None:
         self.tally = Tally(documents)
+        self.record = record
+        self._document, self._pages, self._read = "", 0, 0
 
     def __enter__(self) -> Self:
         return self
@@ -75,43 +85,74 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Show a line that stays."""
-        print(as_shown(line), file=sys.stderr, flush=True)
+        self.record(line)
+        self._show(line)
 
     def note(self, line: str) -> None:
-        """Say what became of a document or a page; not where its text is what is watched."""
+        """Say what became of a document; not where its text is what is watched."""
+        self.record(line)
+
+    def fail(self, line: str) -> None:
+        """Say that a document or a page could not be read; likewise."""
+        self.note(line)
 
     def next_document(self, document: str) -> None:
         """A document is begun; whether it can be opened is not known."""
         self.tally.next_document()
+        self._document, self._read = document, 0
 
     def open(self, pages: int) -> None:
         """It can be read, and has this many pages."""
         self.tally.open(pages)
+        self._pages = pages
 
     def page(self, result: PageResult) -> None:
         """A page of it was read."""
         self.tally.read += 1
+        self._read += 1
+        if result.finish_reason is not FinishReason.ERROR:  # of which there is a line already
+            line = f"{self._document}: page {result.page} ({self._read} of {self._pages}), {_how(result)}"
+            self.record(line)
+            self._show_page(line)
+        for problem in result.problems:
+            self.record(f"{self._document}: page {result.page}: {problem}")
+
+    def _show(self, line: str) -> None:
+        print(as_shown(line), file=sys.stderr, flush=True)
+
+    def _show_page(self, line: str) -> None:
+        pass
+
+
+class Failures(Progress):
+    """Shows what could not be read, as it comes, and nothing else."""
+
+    def say(self, line: str) -> None:
+        self.record(line)
+
+    def fail(self, line: str) -> None:
+        super().say(line)
 
 
 class Lines(Progress):
-    """A plain line for each page, for a log."""
+    """A plain line for each page, for a log: of the first pages, or of all; then one now and then."""
+
+    def __init__(
+        self, documents: int, record: Callable[[str], object] = unrecorded, *, shows_all_pages: bool = False
+    ) -> None:
+        super().__init__(documents, record)
+        self._shows_all_pages = shows_all_pages
+        self._said = 0.0  # when how far it is was said last, by the tally's clock
 
     def note(self, line: str) -> None:
         self.say(line)
 
-    def next_document(self, document: str) -> None:
-        super().next_document(document)
-        self._document, self._read = document, 0
-
-    def open(self, pages: int) -> None:
-        super().open(pages)
-        self._pages = pages
-
-    def page(self, result: PageResult) -> None:
-        super().page(result)
-        self._read += 1
-        if result.finish_reason is not FinishReason.ERROR:  # of which there is a note
-            self.say(f"{self._document}: page {result.page} ({self._read} of {self._pages}), {_how(result)}")
+    def _show_page(self, line: str) -> None:
+        if self._shows_all_pages or self.tally.read <= FEW_PAGES:
+            self._show(line)
+        elif self.tally.clock() - self._said >= EVERY:
+            self._said = self.tally.clock()
+            self._show(counts(self.tally))
 
 
 def _how(result: PageResult) -> str:
@@ -127,15 +168,17 @@ def _how(result: PageResult) -> str:
 class Bar(Progress):
     """One line at the bottom of the terminal: document, bar, pages, pages a minute, time left."""
 
-    def __init__(self, documents: int) -> None:
+    def __init__(
+        self, documents: int, record: Callable[[str], object] = unrecorded, *, shows_all_pages: bool = False
+    ) -> None:
         # Imported here: whoever wants no bar need not wait for it.
         from rich.console import Console
         from rich.progress import BarColumn, SpinnerColumn, TextColumn
         from rich.progress import Progress as Display
         from rich.table import Column
 
-        super().__init__(documents)
-        self._documents = documents
+        super().__init__(documents, record)
+        self._documents, self._shows_all_pages = documents, shows_all_pages
         self._display = Display(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=32)),
@@ -154,26 +197,30 @@ class Bar(Progress):
     def __exit__(self, *_error: object) -> None:
         self._display.stop()
 
-    def say(self, line: str) -> None:
-        self._display.console.print(as_shown(line), markup=False, highlight=False, soft_wrap=True)
-
     def note(self, line: str) -> None:
         self.say(line)
 
     def next_document(self, document: str) -> None:
         super().next_document(document)
         number = f"{self._documents - self.tally.waiting}/{self._documents} " if self._documents > 1 else ""
-        self._show(description=number + document)
+        self._update(description=number + document)
 
     def open(self, pages: int) -> None:
         super().open(pages)
-        self._show()
+        self._update()
 
     def page(self, result: PageResult) -> None:
         super().page(result)
-        self._show()
+        self._update()
 
-    def _show(self, **fields: str) -> None:
+    def _show(self, line: str) -> None:
+        self._display.console.print(as_shown(line), markup=False, highlight=False, soft_wrap=True)
+
+    def _show_page(self, line: str) -> None:
+        if self._shows_all_pages:
+            self._show(line)
+
+    def _update(self, **fields: str) -> None:
         tally = self.tally
         self._display.update(
             self._task,
@@ -213,4 +260,5 @@ class _ProgressHandler(logging.Handler):
         self._progress = progress
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._progress.say(self.format(record))
+        show = self._progress.fail if record.levelno >= logging.ERROR else self._progress.say
+        show(self.format(record))

@@ -17,6 +17,7 @@ from ocr.faces.exits import explained
 from ocr.faces.problems import in_short, printable
 from ocr.output.folder import Files, Folder
 from ocr.output.markdown import Link, picture_name
+from ocr.output.report import Report, ReportedDocument
 from ocr.output.untrusted import Disarmed, as_json, as_shown
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
@@ -34,6 +35,7 @@ class Job:
     decoding: Decoding
     pages: str  # which ones, like 1-3,7; "" for all
     dpi: int
+    password: str = field(default="", repr=False)  # of protected PDFs; shown and kept nowhere
 
 
 class Sink(Protocol):
@@ -48,6 +50,14 @@ class Sink(Protocol):
         ...
 
 
+class Printed(Sink, Protocol):
+    """A sink on standard output, where what has come so far stays."""
+
+    def break_off(self) -> None:
+        """The document will not be read to its end."""
+        ...
+
+
 HEADING_MARK = "\n==> "  # how the line begins that names a document
 
 
@@ -55,13 +65,14 @@ class TextSink:
     """A document's text on a stream as it comes, below a line that names the document where one is given.
 
     A line of the text that would pass for such a heading has a backslash. On a terminal, what would steer it stands as
-    escapes.
+    escapes. With `by_lines` each line comes whole, so that none of a log which goes to the same place begins amid it.
     """
 
-    def __init__(self, out: IO[str], writer: Writer, heading: str = "") -> None:
-        self._out, self._writer = out, writer
+    def __init__(self, out: IO[str], writer: Writer, heading: str = "", *, by_lines: bool = False) -> None:
+        self._out, self._writer, self._by_lines = out, writer, by_lines
         self._text = Disarmed(*([HEADING_MARK] if heading else []))
         self._last = ""
+        self._line = ""  # the last line, while more of it may come
         self._print(heading.removesuffix("\n"))
         self._print(self._text.feed("\n" if heading else ""))
 
@@ -73,10 +84,20 @@ class TextSink:
         if not self._last.endswith("\n"):
             self._print("\n")
 
+    def break_off(self) -> None:
+        self._put(self._line)
+
     def _print(self, text: str) -> None:
         if text:
             self._last = text
-            self._out.write(as_shown(text) if self._out.isatty() else text)
+            text = self._line + (as_shown(text) if self._out.isatty() else text)
+            certain = text.rfind("\n") + 1 if self._by_lines else len(text)
+            self._line = text[certain:]
+            self._put(text[:certain])
+
+    def _put(self, text: str) -> None:
+        if text:
+            self._out.write(text)
             self._out.flush()
 
 
@@ -91,6 +112,9 @@ class JsonLinesSink:
             print(as_json({"document": self._document, **page_json(event)}), file=self._out, flush=True)
 
     def close(self) -> None:
+        pass
+
+    def break_off(self) -> None:
         pass
 
 
@@ -119,23 +143,30 @@ class Run:
         job: Job,
         progress: Progress,
         *,
-        printed: Callable[[Source], Sink] | None = None,
+        printed: Callable[[Source], Printed] | None = None,
         folder: Folder | None = None,
+        report: Report | None = None,
     ) -> None:
+        """`report` is that of the folder."""
         self._reader, self._job, self._progress = reader, job, progress
-        self._printed, self.folder = printed, folder
+        self._printed, self.folder, self.report = printed, folder, report
+        self._reported: ReportedDocument | None = None  # the one that is read
         self.outcome = Outcome()
 
     def run(self, sources: Iterable[Source]) -> None:
         """Read all of them. Raises SetupError where no model can be loaded, BrokenPipeError for a closed output."""
         for source in sources:
             self._progress.next_document(str(source))
+            self._reported = self.report.document(source.name, str(source)) if self.report else None
             try:
                 self._read(source)
             except (SetupError, BrokenPipeError):
                 raise
             except Exception as error:  # whatever one document does, the others are read
-                self._failed(f"{source}: {_sentence(error)}")
+                words = _sentence(error)
+                self._failed(f"{source}: {words}")
+                if self._reported:
+                    self._reported.fail(words)
 
     def _read(self, source: Source) -> None:
         content = source.content(self._reader.settings.max_file_mb)
@@ -144,6 +175,9 @@ class Run:
             self.outcome.whole += 1
             self._progress.note(f"{source}: whole already")
             return
+        if files and self._reported:
+            path = str(content.absolute()) if isinstance(content, Path) else ""
+            self._reported.begin(path, files.sha256, files.results)
         with self._open(content, self._job.pages) as document:
             self._document(source, content, document, files)
 
@@ -156,20 +190,29 @@ class Run:
         self._reader.engine(self._job.request.model)  # loaded before the clock of the progress starts
         self._progress.open(len(missing))
         printed = self._printed(source) if self._printed else None
-        sinks: list[Sink] = [sink for sink in (printed, files) if sink is not None]
+        sinks: list[Sink] = [sink for sink in (printed, files, self._reported) if sink is not None]
         link = files.link if files else picture_name
-        if not done:
-            self._pages(source, document, sinks, link)
-        elif missing:
-            with self._open(content, ",".join(map(str, missing))) as rest:
-                self._pages(source, rest, sinks, link)
+        try:
+            if not done:
+                self._pages(source, document, sinks, link)
+            elif missing:
+                with self._open(content, ",".join(map(str, missing))) as rest:
+                    self._pages(source, rest, sinks, link)
+        except BaseException:
+            for begun in (printed, self._reported):
+                if begun is not None:
+                    begun.break_off()
+            raise
         for sink in sinks:
             sink.close()
         self.outcome.documents += 1
 
     def _open(self, content: Path | bytes, pages: str) -> Document:
         job = self._job
-        return open_document(content, pages, self._reader.settings, job.dpi, has_layers=job.request.wants_layers)
+        wants_layers = job.request.wants_layers
+        return open_document(
+            content, pages, self._reader.settings, job.dpi, has_layers=wants_layers, password=job.password
+        )
 
     def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink], link: Link) -> None:
         job = self._job
@@ -205,7 +248,7 @@ class Run:
 
     def _failed(self, line: str) -> None:
         self.outcome.failures.append(line)
-        self._progress.note(line)
+        self._progress.fail(line)
 
 
 def _sentence(error: Exception) -> str:

@@ -188,7 +188,7 @@ def _cannot_be_read(error: OSError) -> str:
 
 def _from_stdin(max_mb: int) -> bytes:
     if sys.stdin.isatty():
-        raise InputError("Standard input is a terminal; send a document into it: … | python -m ocr read -")
+        raise InputError("Standard input is a terminal; send a document into it, as in: read - < page.png")
     return _limited(iter(partial(sys.stdin.buffer.read, CHUNK), b""), max_mb)
 
 
