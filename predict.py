@@ -85,6 +85,7 @@ class Predictor(BaseRunner):
                 "deepseek-ocr",
                 "dots.ocr",
                 "dots.mocr",
+                "deepseek-ocr-2",
                 "unlimited-ocr",
                 "qwen3-vl-4b",
                 "qwen2.5-vl-7b",

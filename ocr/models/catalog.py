@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ocr.models.card import Card
-from ocr.models.deepseek.card import DEEPSEEK_OCR, DEEPSEEK_OCR_TINY, UNLIMITED_OCR
+from ocr.models.deepseek.card import DEEPSEEK_OCR, DEEPSEEK_OCR_2, DEEPSEEK_OCR_TINY, UNLIMITED_OCR
 from ocr.models.dots.card import DOTS_MOCR, DOTS_OCR
 from ocr.models.got.card import GOT_OCR2
 from ocr.models.patch_grid.card import (
@@ -22,6 +22,7 @@ MODELS: Mapping[str, Card] = {
     "deepseek-ocr": DEEPSEEK_OCR,
     "dots.ocr": DOTS_OCR,
     "dots.mocr": DOTS_MOCR,
+    "deepseek-ocr-2": DEEPSEEK_OCR_2,
     "unlimited-ocr": UNLIMITED_OCR,
     "qwen3-vl-4b": QWEN3_VL_4B,
     "qwen2.5-vl-7b": QWEN2_5_VL_7B,
