@@ -92,6 +92,8 @@ class Predictor(BaseRunner):
                 "olmocr-2",
                 "firered-ocr",
                 "ovisocr2",
+                "lightonocr-2",
+                "lightonocr-2-bbox",
                 "paddleocr-vl",
                 "glm-ocr",
                 "got-ocr2",

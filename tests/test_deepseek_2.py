@@ -19,7 +19,7 @@ from ocr.decoding.rules import Budget, NgramBan
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
-from ocr.engines.pixels import tile_grid
+from ocr.engines.tiles import tile_grid
 from ocr.errors import SetupError
 from ocr.faces.cli.options import begun
 from ocr.models.catalog import AUTO, MODELS
@@ -225,6 +225,8 @@ def test_another_models_config_is_refused() -> None:
         model_config({"model_type": "qwen2"}, 299)
     with pytest.raises(SetupError, match="clip-l-14-224, as DeepSeek-OCR's has"):
         model_config(DEEPSEEK_CONFIG, 299)
+    with pytest.raises(SetupError, match="width 1152"):
+        model_config({**DEEPSEEK_CONFIG, "vision_config": {"width": 1152}}, 299)
 
 
 def test_a_number_that_the_config_lacks_is_asked_for() -> None:

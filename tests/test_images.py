@@ -13,7 +13,7 @@ from ocr.documents.decoding import to_rgb
 from ocr.documents.document import open_document
 from ocr.documents.images import read_image
 from ocr.documents.page import DrawnPage
-from ocr.engines.pixels import tile_grid
+from ocr.engines.tiles import tile_grid
 from ocr.errors import InputError
 from ocr.models.catalog import MODELS
 from ocr.models.deepseek.engine import normalise

@@ -19,7 +19,7 @@ from ocr.decoding.rules import Budget
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
-from ocr.engines.pixels import tile_grid
+from ocr.engines.tiles import tile_grid
 from ocr.errors import SetupError
 from ocr.models.deepseek.card import UNLIMITED_OCR
 from ocr.models.deepseek.engine import load, model_config, normalise

@@ -6,6 +6,7 @@ from ocr.models.card import Card
 from ocr.models.deepseek.card import DEEPSEEK_OCR, DEEPSEEK_OCR_2, DEEPSEEK_OCR_TINY, UNLIMITED_OCR
 from ocr.models.dots.card import DOTS_MOCR, DOTS_OCR
 from ocr.models.got.card import GOT_OCR2
+from ocr.models.lighton.card import LIGHTONOCR_2
 from ocr.models.patch_grid.card import (
     FIRERED_OCR,
     GLM_OCR,
@@ -29,6 +30,8 @@ MODELS: Mapping[str, Card] = {
     "olmocr-2": OLMOCR_2,
     "firered-ocr": FIRERED_OCR,
     "ovisocr2": OVISOCR2,
+    "lightonocr-2": LIGHTONOCR_2,
+    "lightonocr-2-bbox": LIGHTONOCR_2,
     "paddleocr-vl": PADDLEOCR_VL,
     "glm-ocr": GLM_OCR,
     "got-ocr2": GOT_OCR2,

@@ -16,11 +16,11 @@ from ocr.engines.checkpoint import load_tokenizer, read_json, token_id
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
-from ocr.engines.pixels import Pixels
 from ocr.errors import SetupError
 from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import IMAGE, DeepSeekCard
 from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
+from ocr.models.deepseek.views import Pixels
 from ocr.settings import Settings
 
 
@@ -165,8 +165,16 @@ _CLIP_FIELDS = {
 
 def vision_fields(checkpoint: Mapping[str, Any], encoder: str, names: Mapping[str, str]) -> dict[str, Any]:
     """What a config.json says of one of its vision encoders, by transformers' names for those of the checkpoint."""
-    given = checkpoint.get("vision_config", {}).get("width", {}).get(encoder, {})
+    given = vision_encoders(checkpoint).get(encoder, {})
     return {theirs: given[ours] for ours, theirs in names.items() if ours in given}
+
+
+def vision_encoders(checkpoint: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """A config.json's vision encoders by name. Raises SetupError for one of another kind, as DeepSeek-VL2's is."""
+    width = checkpoint.get("vision_config", {}).get("width", {})
+    if not isinstance(width, Mapping):
+        raise SetupError(f"The checkpoint's vision_config has width {width!r}; this model's names its encoders there.")
+    return width
 
 
 def normalise(pixels: Sequence[Pixels]) -> Tensor:

@@ -15,7 +15,14 @@ from transformers import DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneratio
 from ocr.engines.native import NativeEngine
 from ocr.errors import SetupError
 from ocr.models.deepseek.card import DeepSeekCard
-from ocr.models.deepseek.engine import SAM_FIELDS, DeepSeekNetwork, language_fields, load_parts, vision_fields
+from ocr.models.deepseek.engine import (
+    SAM_FIELDS,
+    DeepSeekNetwork,
+    language_fields,
+    load_parts,
+    vision_encoders,
+    vision_fields,
+)
 from ocr.models.deepseek.processor import Page
 from ocr.settings import Settings
 
@@ -58,7 +65,7 @@ def model_config(
     SetupError for another model's config.
     """
     text = language_fields(checkpoint, model_type)
-    if "clip-l-14-224" in checkpoint.get("vision_config", {}).get("width", {}):
+    if "clip-l-14-224" in vision_encoders(checkpoint):
         raise SetupError(
             "The checkpoint's vision_config has clip-l-14-224, as DeepSeek-OCR's has; this model's has qwen2-0-5b."
             " Put it into the folder of its own model."

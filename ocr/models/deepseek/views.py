@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ocr.engines.pixels import Pixels, tile_grid, tiles
+from ocr.engines.tiles import tile_grid, tiles
 
+Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 FEWEST_TILES = 2  # that a page is cut into, by the hub's own code
 GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
 
@@ -44,7 +46,8 @@ def square_views(page: Image.Image, preset: SquareViews) -> Views:
     if preset.tile is None or max(page.size) <= preset.tile:
         return Views(np.asarray(whole))
     columns, rows = tile_grid(*page.size, tile=preset.tile, fewest=FEWEST_TILES, most=preset.most_tiles)
-    return Views(np.asarray(whole), tiles(page, preset.tile, columns, rows), columns, rows)
+    crops = tuple(map(np.asarray, tiles(page, preset.tile, columns, rows)))
+    return Views(np.asarray(whole), crops, columns, rows)
 
 
 def view_scale(size: tuple[int, int], preset: SquareViews) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
+from PIL import Image
 from torch import Tensor
 from transformers import GotOcr2Config, GotOcr2ForConditionalGeneration
 
@@ -17,7 +18,7 @@ from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
-from ocr.engines.pixels import Pixels, normalised
+from ocr.engines.patches import normalised
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.got.card import IMAGE
@@ -112,10 +113,10 @@ class GotNetwork(Network[Page]):
         features = torch.cat([self.image_features(self.pixels([view])) for view in page.views])
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
 
-    def pixels(self, views: Sequence[Pixels]) -> Tensor:
+    def pixels(self, views: Sequence[Image.Image]) -> Tensor:
         """Views as the vision tower takes them, (views, 3, side, side) in float32."""
-        rules = self._rules
-        numbers = normalised(np.stack(views), rules.mean, rules.std, rules.rescale)
+        size = (self._rules.side, self._rules.side)
+        numbers = np.stack([normalised(view, size, self._rules.levels) for view in views])
         return torch.from_numpy(rearrange(numbers, "views height width rgb -> views rgb height width")).contiguous()
 
     @torch.inference_mode()

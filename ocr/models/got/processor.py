@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer
 
 from ocr.engines.checkpoint import check_fields, token_id
-from ocr.engines.pixels import Pixels, tile_grid, tiles
+from ocr.engines.patches import Levels
 from ocr.engines.processor import Processor, Ready
 from ocr.engines.prompts import fill
 from ocr.engines.regions import read_box
+from ocr.engines.tiles import tile_grid, tiles
 from ocr.errors import InputError
 from ocr.models.card import Card
 from ocr.models.got.card import FRAME, FRAME_TOKENS, IMAGE, OF_TILES, REGION, Look
@@ -28,10 +28,7 @@ class ViewRules:
 
     side: int  # px of each square view
     tokens: int  # of each view
-    mean: tuple[float, ...]  # of the red, green and blue levels from 0 to 1
-    std: tuple[float, ...]
-    rescale: float
-    resample: int
+    levels: Levels
     fewest_tiles: int  # that a page is cut into
     most_tiles: int
 
@@ -47,10 +44,7 @@ def view_rules(preprocessor: Mapping[str, Any], *, side: int, patch: int) -> Vie
     return ViewRules(
         side,
         tokens=(-(-(side // patch) // 4)) ** 2,
-        mean=tuple(preprocessor["image_mean"]),
-        std=tuple(preprocessor["image_std"]),
-        rescale=preprocessor.get("rescale_factor", 1 / 255),
-        resample=preprocessor.get("resample", Image.Resampling.BICUBIC),
+        levels=Levels.of(preprocessor),
         fewest_tiles=preprocessor.get("min_patches", 1),  # these two the hub's file leaves to the class
         most_tiles=preprocessor.get("max_patches", 12),
     )
@@ -60,7 +54,7 @@ def view_rules(preprocessor: Mapping[str, Any], *, side: int, patch: int) -> Vie
 class Page(Ready):
     """One page ready to run."""
 
-    views: tuple[Pixels, ...]  # each (side, side, 3): the tiles row by row, then the whole page
+    views: tuple[Image.Image, ...]  # the tiles row by row, then the whole page; each is yet to be stretched to a view
 
 
 class GotProcessor(Processor[Page]):
@@ -100,11 +94,10 @@ class GotProcessor(Processor[Page]):
             return template.replace(REGION, region(page.text, page.image.size))
         return fill(replace(page.prompt, template=template), page.text, self.reserved)
 
-    def _views(self, image: Image.Image, look: Look) -> tuple[Pixels, ...]:
-        rules = self.rules
-        whole = np.asarray(image.resize((rules.side, rules.side), Image.Resampling(rules.resample)))
+    def _views(self, image: Image.Image, look: Look) -> tuple[Image.Image, ...]:
         grid = self._grid(image.size) if look.tiled else (1, 1)
-        return (whole,) if grid == (1, 1) else (*tiles(image, rules.side, *grid, rules.resample), whole)
+        cut = tiles(image, self.rules.side, *grid, self.rules.levels.resample) if grid != (1, 1) else ()
+        return (*cut, image)
 
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
         rules = self.rules

@@ -1,12 +1,6 @@
-"""What models of several kinds do to pixels: tiles of a page, and levels as numbers. Knows no torch."""
+"""A page cut into square tiles, of a grid in its own shape. Knows pixels alone; no torch."""
 
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
-
-Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 
 
 def tile_grid(width: int, height: int, *, tile: int, fewest: int, most: int) -> tuple[int, int]:
@@ -28,21 +22,8 @@ def tile_grid(width: int, height: int, *, tile: int, fewest: int, most: int) -> 
 
 def tiles(
     page: Image.Image, tile: int, columns: int, rows: int, resample: int = Image.Resampling.BICUBIC
-) -> tuple[Pixels, ...]:
-    """An RGB page stretched over such a grid and cut, each tile (tile, tile, 3), row by row."""
+) -> list[Image.Image]:
+    """An RGB page stretched over such a grid and cut, row by row."""
     resized = page.resize((tile * columns, tile * rows), Image.Resampling(resample))
     corners = [(tile * column, tile * row) for row in range(rows) for column in range(columns)]
-    return tuple(np.asarray(resized.crop((x, y, x + tile, y + tile))) for x, y in corners)
-
-
-def normalised(
-    levels: Pixels, mean: Sequence[float], std: Sequence[float], rescale: float = 1 / 255
-) -> NDArray[np.float32]:
-    """Levels from 0 to 255, (…, 3), as a network takes them: times `rescale`, less the mean, by the deviation.
-
-    One value for each of the 256 levels of a channel: the same numbers as whole-page arithmetic, at a lookup's cost.
-    """
-    middle, spread = (np.array(values, np.float32) for values in (mean, std))
-    fractions = (np.arange(256) * rescale).astype(np.float32)[:, None]
-    table: NDArray[np.float32] = (fractions - middle) / spread  # (256, 3)
-    return table[levels, [0, 1, 2]]
+    return [resized.crop((x, y, x + tile, y + tile)) for x, y in corners]
