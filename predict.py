@@ -98,6 +98,7 @@ class Predictor(BaseRunner):
                 "lightonocr-2-bbox",
                 "paddleocr-vl",
                 "glm-ocr",
+                "got-ocr2",
                 "pp-ocr",
                 "deepseek-ocr-tiny",
             ],
