@@ -19,6 +19,7 @@ from ocr.decoding.rules import Budget, NgramBan
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
+from ocr.engines.tiles import tile_grid
 from ocr.errors import SetupError
 from ocr.faces.cli.options import begun
 from ocr.models.catalog import AUTO, MODELS
@@ -26,7 +27,7 @@ from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import DEEPSEEK_OCR_2
 from ocr.models.deepseek.engine_2 import load, model_config
 from ocr.models.deepseek.processor import image_token_count
-from ocr.models.deepseek.views import SquareViews, square_views, tile_grid
+from ocr.models.deepseek.views import SquareViews, square_views
 from ocr.models.tasks import BASE, FREE_OCR, GUNDAM, LOCATE, MARKDOWN, OCR_WITH_BOXES
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -91,7 +92,7 @@ def test_the_pixels_are_those_of_transformers(size: tuple[int, int], shift: tupl
 def test_the_grids_of_tiles_are_those_of_transformers() -> None:
     for width, height in itertools.product(range(300, 6000, 271), repeat=2):
         theirs = get_optimal_tiled_canvas((height, width), (768, 768), 2, 6)
-        assert tile_grid(width, height, tile=768, max_tiles=6) == theirs
+        assert tile_grid(width, height, tile=768, fewest=2, most=6) == theirs
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,7 @@ PLACED: dict[str, Callable[[Sequence[float]], str]] = {
     "placed_links": lambda box: "![image](image_1.png) {:.0f},{:.0f},{:.0f},{:.0f}".format(*box),
     "located_lines": lambda box: "words" + "".join(f"<|LOC_{abs(side):.0f}|>" for side in (*box, *box)),
     "otsl": lambda box: f"<fcel>{list(box)}<lcel><nl><ucel><xcel><nl>",
+    "mathpix": lambda box: f"\\begin{{tabular}}{{ll}} {list(box)} & 1 \\\\ \\end{{tabular}}",
     "scene_text": lambda box: "({0}, {1}), ({2}, {1}), ({2}, {3}), ({0}, {3}) words\n".format(*box),
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ocr.models.card import Card
 from ocr.models.deepseek.card import DEEPSEEK_OCR, DEEPSEEK_OCR_2, DEEPSEEK_OCR_TINY, UNLIMITED_OCR
 from ocr.models.dots.card import DOTS_MOCR, DOTS_OCR
+from ocr.models.got.card import GOT_OCR2
 from ocr.models.lighton.card import LIGHTONOCR_2
 from ocr.models.patch_grid.card import (
     FIRERED_OCR,
@@ -33,6 +34,7 @@ MODELS: Mapping[str, Card] = {
     "lightonocr-2-bbox": LIGHTONOCR_2,
     "paddleocr-vl": PADDLEOCR_VL,
     "glm-ocr": GLM_OCR,
+    "got-ocr2": GOT_OCR2,
     "pp-ocr": PP_OCR,  # after those that understand pages, so that `auto` takes it only where there is none of them
     "deepseek-ocr-tiny": DEEPSEEK_OCR_TINY,  # last, likewise
 }
