@@ -1,6 +1,5 @@
 """pp-ocr on its own weights, which script/test fetches where the package index answers."""
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,16 +77,6 @@ def test_a_scan_with_a_table_and_small_print_comes_back_as_it_was_set(engine: Li
     scan = PROJECT / "examples" / "statement.jpg"
     found = result(engine, Image.open(scan).convert("RGB"), MARKDOWN)
     assert teds(found.markdown, scan.with_suffix(".md").read_text()) == 1 and found.problems == ()
-
-
-def test_the_readme_shows_what_comes_out(engine: LinesEngine) -> None:
-    readme = (PROJECT / "README.md").read_text()
-    shown, sample = readme.split("| cut -c -100\n")[1].split("```")[0], readme.split("```json\n")[1].split("```")[0]
-    found = result(engine, Image.open(PROJECT / "examples" / "statement.jpg").convert("RGB"), MARKDOWN)
-    assert [line[:100] for line in found.markdown.splitlines()] == shown.rstrip().splitlines()
-    told = [(each.type, each.text, [round(side, 1) for side in each.bbox or ()]) for each in found.elements]
-    for element in json.loads(sample)["pages"][0]["elements"]:
-        assert (element["type"], element["text"], element["bbox"]) in told
 
 
 def test_a_page_of_small_print_is_read_in_all_its_lines(reader: LineReader, shared: Path) -> None:

@@ -185,11 +185,11 @@ def first_text(engine: Engine, page: Page) -> None:
         next(output for output in outputs if isinstance(output, Piece))
 
 
-def first_text_theirs(engine: Engine, page: Page) -> None:
-    """The same, the pixels made by our processor: theirs needs torchvision."""
+def first_text_theirs(engine: Engine, page: Page, count: int = 1) -> None:
+    """The same to so many tokens, the pixels made by our processor: theirs needs torchvision."""
     views = engine.processor.prepare(page.given).views
     again = Page(page.given, page.ready, normalise([views.whole]), normalise(views.tiles) if views.tiles else None)
-    generate(engine.network.model, 1, **generate_inputs(engine, again))
+    generate(engine.network.model, count, **generate_inputs(engine, again))
 
 
 def generate(model: Any, count: int, **inputs: Any) -> list[float]:

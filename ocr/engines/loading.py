@@ -1,7 +1,7 @@
 """A checkpoint's tensors into a model, or an error that says what does not fit. Knows no architecture."""
 
+import copy
 import ctypes
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +12,9 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from ocr.engines.hardware import Hardware
+from ocr.engines.packed import PackedFile
 from ocr.engines.quantization import quantize
 from ocr.errors import SetupError
-
-log = logging.getLogger(__name__)
 
 
 def load_model(
@@ -30,34 +29,60 @@ def load_model(
     """
     torch.set_num_threads(hardware.threads)
     transformers_logging.disable_progress_bar()  # in a server's log it is noise
+    options = {
+        "dtype": _stored_dtype(folder) if hardware.bits else hardware.dtype,
+        "attn_implementation": dict(attention) if isinstance(attention, Mapping) else attention,
+        "experts_implementation": hardware.experts,
+    }
     try:
         with freed_memory_goes_back():
-            model, report = model_class.from_pretrained(
-                None,
-                config=config,
-                state_dict=dict(_tensors(folder)),
-                dtype=_stored_dtype(folder) if hardware.bits else hardware.dtype,
-                attn_implementation=dict(attention) if isinstance(attention, Mapping) else attention,
-                experts_implementation=hardware.experts,
-                ignore_mismatched_sizes=True,  # they are errors below, with their names
-                output_loading_info=True,
-            )
+            if hardware.bits:
+                model = _in_bits(model_class, folder, config, options, hardware.bits)
+                for parameter in model.parameters():
+                    parameter.data = parameter.data.to(hardware.dtype)
+            else:
+                model = _as_stored(model_class, folder, config, options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise SetupError(f"The weights in {folder} cannot be loaded: {error}") from error
-    faults = list(_faults(report))
-    if faults:
-        raise SetupError(f"The config and the weights in {folder} do not fit each other: {'; '.join(faults)}.")
-    if hardware.bits:
-        _put_into_bits(model, hardware.bits, hardware.dtype)
     return model.eval().to(hardware.device)  # one tensor after the other; never to a dtype, which would round angles
 
 
-def _put_into_bits(model: Any, bits: int, dtype: torch.dtype) -> None:
-    """Quantise the weights as they are stored, before the device or a wider dtype has to hold them whole."""
-    with freed_memory_goes_back():
-        quantize(model, bits)
-        for parameter in model.parameters():
-            parameter.data = parameter.data.to(dtype)
+def _as_stored(model_class: Any, folder: Path, config: Any, options: Mapping[str, Any]) -> Any:
+    """The model with the tensors of the checkpoint as they are."""
+    model, report = model_class.from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(_tensors(folder)),
+        ignore_mismatched_sizes=True,  # they are errors below, with their names
+        output_loading_info=True,
+        **options,
+    )
+    faults = list(_faults(report))
+    if faults:
+        raise SetupError(f"The config and the weights in {folder} do not fit each other: {'; '.join(faults)}.")
+    return model
+
+
+def _in_bits(model_class: Any, folder: Path, config: Any, options: Mapping[str, Any], bits: int) -> Any:
+    """The model quantised from its weights as they are stored, before a device or a wider dtype holds them whole.
+
+    Where an earlier start has kept the outcome, that is mapped and the weights are not read.
+    """
+    packed = PackedFile(folder, bits)
+    model = without_weights(model_class, config, options)
+    quantize(model, bits)
+    if packed.fill(model):
+        return model
+    model = _as_stored(model_class, folder, config, options)
+    quantize(model, bits)
+    packed.write(model)
+    return model
+
+
+def without_weights(model_class: Any, config: Any, options: Mapping[str, Any]) -> Any:
+    """The model whose tensors have shapes and take no memory."""
+    with torch.device("meta"):
+        return model_class._from_config(copy.deepcopy(config), **options)
 
 
 # Parameters of glibc's mallopt, from malloc.h, in bytes: memory above the end of the heap that is given back, and the
@@ -92,7 +117,8 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
     for path in sorted(folder.glob("*.safetensors")):
         file: Any = safe_open(path, framework="pt", backend="pread")
         for name in file.keys():  # noqa: SIM118  it is no mapping
-            yield name, file.get_slice(name)
+            if not name.endswith("num_batches_tracked"):  # counted in training, and nothing to a trained network
+                yield name, file.get_slice(name)
 
 
 def _stored_dtype(folder: Path) -> torch.dtype:

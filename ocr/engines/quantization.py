@@ -5,6 +5,7 @@ asks for; many rows at once, and a GPU, take the weights as they come out again.
 8 bits by row of a matrix, in 4 bits by groups of a row's neighbours.
 """
 
+import copy
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -49,7 +50,6 @@ class Matrix4(nn.Module):
 
     packed: Tensor
     scales: Tensor
-    places: Tensor
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -62,7 +62,6 @@ class Matrix4(nn.Module):
         numbers = ((groups - middle.float()) / scale.float() + 8).round_().clamp_(0, 15)
         self.register_buffer("packed", _pack(numbers.to(torch.int32).view(outputs, inputs)))
         self.register_buffer("scales", torch.cat([scale, middle], dim=-1).transpose(0, 1).contiguous())
-        self.register_buffer("places", _places())
 
     @staticmethod
     def fits(weight: Tensor) -> bool:
@@ -77,9 +76,10 @@ class Matrix4(nn.Module):
     def weight(self, dtype: torch.dtype) -> Tensor:
         """The matrix as it comes out again, (outputs, inputs)."""
         groups, outputs, _ = self.scales.shape
-        block = len(self.places)
+        places = _places(self.packed.device)
+        block = len(places)
         pairs = self.packed.view(outputs // block, groups * self.group, block // 2)
-        held = torch.cat([pairs & 15, pairs >> 4], dim=-1)[..., self.places]  # (blocks, inputs, outputs of a block)
+        held = torch.cat([pairs & 15, pairs >> 4], dim=-1)[..., places]  # (blocks, inputs, outputs of a block)
         numbers = held.transpose(1, 2).reshape(outputs, groups, self.group).to(dtype)
         scale, middle = self.scales.to(dtype).transpose(0, 1).chunk(2, dim=-1)
         whole: Tensor = (numbers - 8) * scale + middle
@@ -96,7 +96,7 @@ def _pack(numbers: Tensor) -> Tensor:
 
 
 @cache
-def _places() -> Tensor:
+def _places(device: torch.device) -> Tensor:
     """Where in the bytes of an input the outputs of a block stand: those in lower halves come first.
 
     Blocks and their order are the processor's own, so they are seen from how it packs known numbers.
@@ -111,7 +111,7 @@ def _places() -> Tensor:
         return torch.cat([pairs & 15, pairs >> 4])
 
     held_outputs: Tensor = held(outputs % 16) + 16 * held(outputs // 16)
-    return held_outputs.argsort()
+    return held_outputs.argsort().to(device)
 
 
 Matrix = Matrix8 | Matrix4
@@ -119,7 +119,14 @@ Matrix = Matrix8 | Matrix4
 
 def matrix(weight: Tensor, bits: int) -> Matrix:
     """A matrix (outputs, inputs) in 8 bits, or in 4 where it divides as that needs."""
-    return Matrix4(weight) if bits == 4 and Matrix4.fits(weight) else Matrix8(weight)
+    kind = Matrix4 if bits == 4 and Matrix4.fits(weight) else Matrix8
+    return copy.deepcopy(_without_numbers(kind, weight.shape)) if weight.is_meta else kind(weight)
+
+
+@cache
+def _without_numbers(kind: type[Matrix], shape: tuple[int, int]) -> Matrix:
+    """What becomes of a matrix that has a shape and no memory; worked out once for all experts, which takes seconds."""
+    return kind(torch.empty(shape, device="meta"))
 
 
 def product(x: Tensor, weights: Matrix, bias: Tensor | None = None) -> Tensor:
