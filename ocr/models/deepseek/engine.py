@@ -16,8 +16,8 @@ from ocr.engines.checkpoint import load_tokenizer, read_json, token_id
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
+from ocr.engines.whole_view import attend_to_whole_views
 from ocr.errors import SetupError
-from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import IMAGE, DeepSeekCard
 from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
 from ocr.models.deepseek.views import Pixels
@@ -47,18 +47,8 @@ def load_parts(
     attention = {"": vision, "vision_config": vision, "text_config": hardware.attention}
     model = load_model(model_class, folder, config, hardware, attention)
     if hardware.device.type == "cpu" and hardware.dtype == torch.float32:
-        attend_to_whole_views(model)
+        attend_to_whole_views(model.model.vision_tower.sam_encoder.layers)
     return processor, model
-
-
-def attend_to_whole_views(model: Any) -> None:
-    """Have SAM's layers without windows attend as is fastest on a processor in float32.
-
-    In bf16 scores would be rounded where transformers' own product keeps them exact.
-    """
-    for layer in model.model.vision_tower.sam_encoder.layers:
-        if layer.window_size == 0:
-            layer.attn = WholeViewAttention(layer.attn)
 
 
 _TEXT_FIELDS = (
