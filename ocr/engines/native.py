@@ -17,7 +17,7 @@ from ocr.decoding.sampling import Sampler
 from ocr.decoding.sequence import FirstPass
 from ocr.decoding.sequence import Sequence as DecodedSequence
 from ocr.decoding.sharing import Claim, SharedBatch, Stream
-from ocr.engines.hardware import free_bytes
+from ocr.engines.hardware import Hardware, free_bytes
 from ocr.engines.processor import Processor, R
 from ocr.errors import InputError, ModelError
 from ocr.types import Decoding, Failed, PageInput, Piece, Prepared, Prompt
@@ -40,6 +40,10 @@ class Network(ABC, Generic[R]):
     def first_pass(self, page: R) -> FirstPass:
         """A page's prompt as the model takes it, the image's features in their places."""
 
+    def seeing_bytes(self, page: R, hardware: Hardware) -> float:
+        """What is computed with to see a page, at most, in bytes; 0 where the language model always takes more."""
+        return 0.0
+
     @torch.inference_mode()
     def merge(self, ids: Sequence[int], features: Tensor, image_token: int) -> Tensor:
         """The embeddings of these ids, (tokens, hidden), with the features (image tokens, hidden) at each image token.
@@ -55,6 +59,17 @@ class Network(ABC, Generic[R]):
         return embeds
 
 
+def tower_bytes(grid: tuple[int, int], width: int, inner: int, dtype: torch.dtype) -> float:
+    """What a vision tower computes with at most for patches in so many rows and columns.
+
+    That is where a feed-forward layer multiplies two inner numbers (patches, inner) into a third, or where queries and
+    keys (patches, width) are turned in float32.
+    """
+    patches = grid[0] * grid[1]
+    turned = 4 * width * dtype.itemsize + 6 * width * torch.float32.itemsize
+    return float(patches * max((4 * width + 3 * inner) * dtype.itemsize, turned))
+
+
 class NativeEngine(Generic[R]):
     """An `ocr.types.Engine`: a processor and a network of one model, and the batch in which all its pages run."""
 
@@ -64,7 +79,7 @@ class NativeEngine(Generic[R]):
         self._device = network.model.device
         self._batch = SharedBatch(
             lambda: PaddedRunner(network.model, network.window),
-            joiners=JOINERS[self._device.type],
+            joiners=JOINERS.get(self._device.type, 0),  # none on `meta`, where nothing is computed
             free_bytes=lambda: free_bytes(self._device) * FOR_CACHES,
         )
 

@@ -86,6 +86,8 @@ class Reader:
                 started = time.monotonic()
                 try:
                     engine = importlib.import_module(card.engine)
+                    if card.runtime == "torch":
+                        importlib.import_module("ocr.models.memory").warn(model, self.settings)
                 except ImportError as error:
                     raise SetupError(f"{model} needs a library that is missing ({error}): `{INSTALL}`.") from error
                 self._engines[model] = engine.load(found.folder, card, self.settings)

@@ -1,6 +1,7 @@
 """The engine of DeepSeek-OCR and the models of its kind: their configs and features on transformers' own classes.
 Knows no files of the user's, no layout, HTTP or Cog; runs no code from a checkpoint."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneratio
 
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import load_tokenizer, read_json, token_id
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.errors import SetupError
@@ -35,16 +36,21 @@ def load(folder: Path, card: DeepSeekCard, settings: Settings) -> NativeEngine[P
     vision = "eager" if hardware.attention == "eager" else "sdpa"
     attention = {"": vision, "vision_config": vision, "text_config": hardware.attention}
     model = load_model(UnlimitedOcrForConditionalGeneration, folder, config, hardware, attention)
-    if hardware.device.type == "cpu" and hardware.dtype == torch.float32:
+    if attends_in_parts(hardware):
         attend_to_whole_views(model)
     return NativeEngine(processor, DeepSeekNetwork(model, _window(checkpoint) if card.has_window else None))
 
 
-def attend_to_whole_views(model: Any) -> None:
-    """Have SAM's layers without windows attend as is fastest on a processor in float32.
+def attends_in_parts(hardware: Hardware) -> bool:
+    """Whether SAM's layers without windows attend as is fastest on a processor in float32.
 
     In bf16 scores would be rounded where transformers' own product keeps them exact.
     """
+    return hardware.device.type == "cpu" and hardware.dtype == torch.float32
+
+
+def attend_to_whole_views(model: Any) -> None:
+    """Have SAM's layers without windows attend to some of a view's places at a time."""
     for layer in model.model.vision_tower.sam_encoder.layers:
         if layer.window_size == 0:
             layer.attn = WholeViewAttention(layer.attn)
@@ -154,6 +160,19 @@ def normalise(pixels: Sequence[Pixels]) -> Tensor:
     return normalised.contiguous()
 
 
+def _sam_numbers(side: int, sam: Any, in_parts: bool) -> int:
+    """How many numbers SAM computes with at most for a square view of so many px, layers with and without windows.
+
+    Its scores stand beside what positions add to them, and in windows beside copies of both.
+    """
+    places, place = (side // sam.patch_size) ** 2, sam.window_size**2
+    windows = math.ceil(side / sam.patch_size / sam.window_size) ** 2
+    in_windows = windows * place * (4 * sam.num_attention_heads * place + 3 * sam.hidden_size)
+    whole = places * 5 * sam.hidden_size + (0 if in_parts else 2 * sam.num_attention_heads * places**2)
+    forward = places * (2 * sam.mlp_dim + 3 * sam.hidden_size)
+    return int(max(in_windows, whole, forward))
+
+
 class DeepSeekNetwork(Network[Page]):
     """The vision encoders and the language model."""
 
@@ -167,6 +186,15 @@ class DeepSeekNetwork(Network[Page]):
         tiles = normalise(views.tiles) if views.tiles else None
         features = self.image_features(normalise([views.whole]), tiles, views.rows)
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`: SAM's, for the view of the whole page, or for the tiles that are seen at a time."""
+        sam = self.model.config.vision_config.sam_config
+        in_parts = attends_in_parts(hardware)
+        sides = [len(page.views.whole)] + [len(tile) for tile in page.views.tiles]
+        numbers = [_sam_numbers(side, sam, in_parts) for side in sides]
+        at_once = max(numbers) if hardware.device.type == "cpu" else max(numbers[0], sum(numbers[1:]))
+        return at_once * hardware.dtype.itemsize
 
     @torch.inference_mode()
     def image_features(self, whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:

@@ -11,9 +11,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
-from ocr.engines.native import NativeEngine, Network
+from ocr.engines.native import NativeEngine, Network, tower_bytes
 from ocr.engines.patches import PatchRules, patch_rows, patch_rules
 from ocr.errors import SetupError
 from ocr.models.card import Card
@@ -109,6 +109,11 @@ class DotsNetwork(Network[Page]):
         rows = torch.from_numpy(patch_rows(page.image, page.size, self._rules))
         features = self.image_features(rows, [page.grid])
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`."""
+        shape = self.model.config.vision_config
+        return tower_bytes(page.grid, shape.embed, shape.intermediate, hardware.dtype)
 
     @torch.inference_mode()
     def image_features(self, rows: Tensor, grids: Sequence[Grid]) -> Tensor:
