@@ -24,6 +24,7 @@ from ocr.reading.request import Request
 from ocr.settings import read_settings
 from ocr.types import Decoding, FinishReason, PageResult
 from ocr.weights.fetching import fetch
+from ocr.weights.table import with_needed
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class Predictor(BaseRunner):
         slots.hear_cancels()
         settings = read_settings()
         self.reader = Reader(settings)
-        for model in settings.models:
-            fetch(model, settings.checkpoints)
+        for name in with_needed(settings.models):
+            fetch(name, settings.checkpoints)
         for model in settings.models or [self.reader.resolve("auto")]:
             self.reader.engine(model)
 
@@ -66,6 +67,7 @@ class Predictor(BaseRunner):
                 "Parse Web Page",
                 "Spot Scene Text",
                 "Image to SVG",
+                "Parse Layout",
             ],
             default="Convert to Markdown",
         ),
@@ -85,14 +87,18 @@ class Predictor(BaseRunner):
                 "deepseek-ocr",
                 "dots.ocr",
                 "dots.mocr",
+                "deepseek-ocr-2",
                 "unlimited-ocr",
                 "qwen3-vl-4b",
                 "qwen2.5-vl-7b",
                 "olmocr-2",
                 "firered-ocr",
                 "ovisocr2",
+                "lightonocr-2",
+                "lightonocr-2-bbox",
                 "paddleocr-vl",
                 "glm-ocr",
+                "got-ocr2",
                 "pp-ocr",
                 "deepseek-ocr-tiny",
             ],

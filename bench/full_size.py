@@ -48,6 +48,12 @@ MODELS: Mapping[str, FullSize] = {
         {"config.json": shapes_deepseek.CONFIG},
         ("Base", "Gundam (Recommended)"),
     ),
+    "deepseek-ocr-2": FullSize(
+        shapes_deepseek.shapes_2,
+        shapes_deepseek.stand_in_tokenizer,
+        {"config.json": shapes_deepseek.CONFIG_2},
+        ("Base", "Gundam (Recommended)"),
+    ),
     "dots.ocr": FullSize(
         shapes_dots.shapes,
         shapes_dots.stand_in_tokenizer,

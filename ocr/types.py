@@ -1,7 +1,7 @@
 """The values that travel between the parts, and the protocol of an engine. Knows no model and no file format."""
 
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -62,6 +62,9 @@ class Prompt:
     selects: bool = False  # whether only the elements that match the user's words are the answer: ocr.answers.matching
     system: str = ""  # what a system message says that the wording was trained with
     sampling: Sampling = Sampling()  # the makers' own for this prompt
+    # Where it is not about the page as a whole: what is asked of each region that is found on it, by what it holds
+    # (ocr.models.layout.labels). Regions that hold what is not here are not read.
+    regions: "Mapping[str, Prompt] | None" = field(default=None, hash=False)
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,23 @@ class Engine(Protocol):
         Pages are taken as there is room for them, so that those of one call, and of calls in other threads, may be
         decoded together; what comes of several is mixed. Closing the generator stops the work within one token.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Region:
+    """Something on a page that a detector found."""
+
+    label: str  # the detector's own word for what it is
+    bbox: Box  # page pixels, inside the page
+    score: float  # how sure the detector is, 0 to 1
+
+
+class Detector(Protocol):
+    """A network that finds what a page consists of. It knows pixels and labels; nothing of what stands there."""
+
+    def find(self, image: Image.Image) -> Sequence[Region]:
+        """The regions of an upright RGB page in reading order; they may overlap."""
         ...
 
 

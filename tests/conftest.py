@@ -78,6 +78,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="also run the tests with LiteLLM, in this interpreter that has it",
     )
+    parser.addoption(
+        "--ray",
+        metavar="PYTHON",
+        type=Path,
+        help="also run the tests on Ray, in this interpreter that has it beside the requirements of this project",
+    )
+    parser.addoption(
+        "--moto",
+        metavar="PYTHON",
+        type=Path,
+        help="with --ray: also run those of object stores, with the local one of moto in this interpreter",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import pytest
 
 from ocr.engines.prompts import fill
 from ocr.errors import InputError
+from ocr.faces.gateway.asking import catalogued
 from ocr.models.catalog import MODELS
 from ocr.models.tasks import DEFAULT_PRESET, LOCATE, PRESETS, TASKS
 from ocr.reading.request import Request
@@ -94,6 +95,12 @@ def test_a_model_s_tasks_and_presets_are_those_that_callers_know(model: str) -> 
     assert set(card.tasks) <= set(TASKS)
     assert DEFAULT_PRESET in card.presets
     assert set(card.presets) <= set(PRESETS)
+
+
+def test_a_task_that_is_about_regions_is_selected_by_its_name_alone() -> None:
+    assert catalogued("<image>") == ("", "")
+    assert catalogued("<image>\nFree OCR.") == ("Free OCR", "")
+    assert catalogued("parse layout") == ("Parse Layout", "")
 
 
 def test_every_task_is_some_model_s() -> None:

@@ -148,6 +148,7 @@ def test_every_layer_attends_to_everything(engine: NativeEngine[Any]) -> None:
         (lambda config: config.update(model_type="qwen2"), ["'qwen2'", "deepseek_vl_v2"]),
         (lambda config: config.pop("language_config"), ["language_config"]),
         (lambda config: config["language_config"].pop("n_group"), ["lacks n_group"]),
+        (lambda config: config["vision_config"].update(width=1152), ["width 1152", "encoders"]),
     ],
 )
 def test_another_models_config_is_refused(change: Callable[[dict[str, Any]], object], words: list[str]) -> None:

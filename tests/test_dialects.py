@@ -22,9 +22,11 @@ PAGE = (1998, 999)  # px; one unit of the model's 999 is 2 px across and 1 px do
 SCALE = Scale(extent=(999.0, 999.0), page=PAGE)
 
 
-def parse(text: str, sizes: list[int] | None = None, layout: str = "grounded") -> tuple[list[Element], list[str], str]:
+def parse(
+    text: str, sizes: list[int] | None = None, layout: str = "grounded", scale: Scale = SCALE
+) -> tuple[list[Element], list[str], str]:
     """The elements, the problems and all the text of an answer that comes in pieces of these sizes."""
-    parser, elements, found, shown = PARSERS[layout](SCALE), Elements(), [], ""
+    parser, elements, found, shown = PARSERS[layout](scale), Elements(), [], ""
     for event in itertools.chain(*map(parser.feed, cut(text, sizes or [len(text) or 1])), parser.close()):
         shown += event.text if isinstance(event, Text) else ""
         found += elements.feed(event)
@@ -255,8 +257,10 @@ PLACED: dict[str, Callable[[Sequence[float]], str]] = {
     "boxed_html": lambda box: '<p data-bbox="{} {} {} {}">words</p>'.format(*box),
     "front_matter": lambda box: "![words](page_{:.0f}_{:.0f}_{:.0f}_{:.0f}.png)".format(*box),
     "boxed_images": lambda box: '<img src="images/bbox_{:.0f}_{:.0f}_{:.0f}_{:.0f}.jpg" />'.format(*box),
+    "placed_links": lambda box: "![image](image_1.png) {:.0f},{:.0f},{:.0f},{:.0f}".format(*box),
     "located_lines": lambda box: "words" + "".join(f"<|LOC_{abs(side):.0f}|>" for side in (*box, *box)),
     "otsl": lambda box: f"<fcel>{list(box)}<lcel><nl><ucel><xcel><nl>",
+    "mathpix": lambda box: f"\\begin{{tabular}}{{ll}} {list(box)} & 1 \\\\ \\end{{tabular}}",
     "scene_text": lambda box: "({0}, {1}), ({2}, {1}), ({2}, {3}), ({0}, {3}) words\n".format(*box),
 }
 

@@ -37,6 +37,7 @@ OPERATORS = re.compile(r"[|&;()<>]+")
 
 # Commands whose words nothing here knows, and why.
 NOT_KNOWN = {
+    ".venv/bin/ray": "a program of Ray's, which no test installs",
     "apt-get": "a program of the system, which changes it",
     "base64": "a program of the system",
     "cd": "a part of the shell",
@@ -92,10 +93,11 @@ def commands(line: str) -> list[list[str]]:
 
 def parsed(command: click.Command, words: Sequence[str]) -> None:
     """Raise an error unless a program takes these words."""
-    if isinstance(command, click.Group) and not words[0].startswith("-"):
+    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
         command, words = command.commands[words[0]], words[1:]
-    with contextlib.suppress(click.exceptions.Exit), command.make_context("", list(words)):  # Exit: after --version
-        pass
+    if words:  # else it is named alone
+        with contextlib.suppress(click.exceptions.Exit), command.make_context("", list(words)):  # Exit: after --version
+            pass
 
 
 def of_ocr(words: Sequence[str]) -> None:
@@ -128,6 +130,8 @@ def of_python(words: Sequence[str]) -> None:
         compile(words[1], "", "exec")
     elif words[0] == "weights.py":
         of_weights(words[1:])
+    elif words[1] == "pip":
+        of_pip(words[2:])
     elif words[1] == "pytest":
         of_pytest(words[2:])
     else:
@@ -156,6 +160,8 @@ def of_pip(words: Sequence[str]) -> None:
     extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["dynamic"]
     for extra in re.findall(r"\[(\w+)\]", " ".join(words)):
         assert extra in extras["optional-dependencies"], extra
+    for option, file in itertools.pairwise(words):
+        assert option != "-r" or (PROJECT / file).is_file(), file
 
 
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
@@ -190,6 +196,7 @@ def test_every_command_of_a_page_is_known_to_its_program(page: Path) -> None:
         "script/ocr read page.jpg --colour",
         "script/ocr read page.jpg --format md,doc",
         "script/ocr sing",
+        "script/ocr cluster read page.jpg -o out --colour",
         "script/ocr weights fetch no-model",
         "script/predict -i picture=@page.jpg",
         "script/serve --gateway-only --servers http://a:5000",
@@ -198,6 +205,7 @@ def test_every_command_of_a_page_is_known_to_its_program(page: Path) -> None:
         "echo | .venv/bin/python -m training.evaluate --sheets 3",
         ".venv/bin/python -m pytest tests/test_none.py",
         "pip install '.[all]'",
+        "pip install -r requirements-all.txt",
         "no-program",
     ],
 )

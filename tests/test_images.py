@@ -13,11 +13,12 @@ from ocr.documents.decoding import to_rgb
 from ocr.documents.document import open_document
 from ocr.documents.images import read_image
 from ocr.documents.page import DrawnPage
+from ocr.engines.tiles import tile_grid
 from ocr.errors import InputError
 from ocr.models.catalog import MODELS
 from ocr.models.deepseek.engine import normalise
 from ocr.models.deepseek.processor import image_token_count
-from ocr.models.deepseek.views import square_views, tile_grid
+from ocr.models.deepseek.views import square_views
 from ocr.settings import Settings
 from tests.checkpoints import GOLDEN
 from tests.pictures import GOLDEN_SIZES, encoded, golden_picture, page, png_header
@@ -70,7 +71,7 @@ def test_every_golden_pixel_array_is_compared() -> None:
 
 @pytest.mark.parametrize("most", [6, 9])
 def test_tile_grids_are_the_references(most: int) -> None:
-    grids = [tile_grid(int(width), int(height), max_tiles=most) for width, height in TILES["wh"]]
+    grids = [tile_grid(int(width), int(height), tile=640, fewest=2, most=most) for width, height in TILES["wh"]]
     assert np.array_equal(grids, TILES[f"max{most}"])
 
 

@@ -69,7 +69,7 @@ def test_the_wheels_metadata_are_this_projects(wheel: Path) -> None:
     base = set(re.findall(r"^Requires-Dist: ([^;\n]+)$", metadata, re.MULTILINE))
     assert base == {f"{name}=={version}" for name, version in pins("requirements-base.txt").items()}
     assert f"\nVersion: {ocr.__version__}\n" in metadata
-    assert set(re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE)) == {"models", "gateway"}
+    assert set(re.findall(r"^Provides-Extra: (.+)$", metadata, re.MULTILINE)) == {"models", "gateway", "ray"}
 
 
 def test_the_base_is_a_part_of_the_cpu_set() -> None:

@@ -44,7 +44,9 @@ def test_every_prompt_is_what_the_chat_template_makes_of_it(name: str, real_weig
     template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
         chat_template(real_weights / name)
     )
-    for prompt in card.tasks.values():
+    of_regions = [prompt for task in card.tasks.values() for prompt in (task.regions or {}).values()]
+    prompts = [*of_regions, *(task for task in card.tasks.values() if task.regions is None)]
+    for prompt in prompts:
         said: list[dict[str, Any]] = [{"type": "image"}, {"type": "text", "text": prompt.template}]
         if prompt.template in card.frame.around(prompt.template).partition(card.image)[0]:
             said.reverse()  # the words come first

@@ -19,11 +19,12 @@ from ocr.decoding.rules import Budget
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
+from ocr.engines.tiles import tile_grid
 from ocr.errors import SetupError
 from ocr.models.deepseek.card import UNLIMITED_OCR
 from ocr.models.deepseek.engine import load, model_config, normalise
 from ocr.models.deepseek.processor import image_token_count
-from ocr.models.deepseek.views import SquareViews, square_views, tile_grid
+from ocr.models.deepseek.views import SquareViews, square_views
 from ocr.models.tasks import GUNDAM, MARKDOWN
 from ocr.settings import Settings
 from ocr.types import Decoding, Element, PageInput, Piece
@@ -122,7 +123,8 @@ def test_the_pixels_are_the_references(size: tuple[int, int]) -> None:
 
 def test_the_grids_of_tiles_are_those_of_transformers() -> None:
     for width, height in itertools.product(range(300, 6000, 271), repeat=2):
-        assert tile_grid(width, height, max_tiles=32) == get_optimal_tiled_canvas((height, width), (640, 640), 2, 32)
+        ours = tile_grid(width, height, tile=640, fewest=2, most=32)
+        assert ours == get_optimal_tiled_canvas((height, width), (640, 640), 2, 32)
 
 
 def test_the_largest_page_has_the_tokens_of_four_by_eight_tiles() -> None:

@@ -433,7 +433,9 @@ def test_the_table_names_only_data_files_and_pinned_revisions() -> None:
             continue
         assert row.revision is not None and len(bytes.fromhex(row.revision)) == 20
         names = {file.name for file in row.files}
-        assert {"config.json", "tokenizer.json"} <= names
+        reads = name != "pp-doclayout-v3"
+        assert {"config.json", "tokenizer.json" if reads else "preprocessor_config.json"} <= names
+        assert set(row.needs) <= set(checkpoints())
         assert names & {INDEX, "model.safetensors"}
         assert {Path(file).suffix for file in names} == {".json", ".safetensors"}
         assert row.tensor_bytes is None or 0 <= row.total_bytes - row.tensor_bytes < 20_000_000

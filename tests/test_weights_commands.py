@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from ocr.weights import table
+from ocr.weights.commands import main
 from ocr.weights.fetching import fetch
 from ocr.weights.status import default_root
 from ocr.weights.table import checkpoints
 from ocr.weights.whole import altered, problems
-from tests.fetching import LARGE, PROJECT, closed_port, command, left, own, start
+from tests.fetching import LARGE, PROJECT, TINY, closed_port, command, left, own, start
 from tests.hub import SHARDS, Fault, Hub
 
 
@@ -105,6 +108,19 @@ def test_list_shows_the_table_and_the_users_own_folders(root: Path) -> None:
     assert found["deepseek-ocr-tiny"][:2] == ["absent", "embedded"]
     assert found["fine-tuned"][:2] == ["ready", "own"]
     assert run.stdout.endswith("dots.ocr is broken: config.json: missing\n")
+
+
+def test_what_a_checkpoint_needs_is_fetched_with_it(
+    hub: Hub, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"tiny": replace(TINY, needs=("other",)), "other": replace(TINY, name="other")}
+    monkeypatch.setattr(table, "checkpoints", lambda: rows)
+    assert main(["fetch", "tiny", "--root", str(root)]) == 0
+    assert left(root) == ["other", "tiny"]
+    assert table.with_needed(["fine-tuned", "other", "tiny"]) == ["fine-tuned", "other", "tiny"]
+    assert [line for line in capsys.readouterr().out.splitlines() if "ready" in line] == [
+        f"{name}: ready in {root / name}" for name in ("tiny", "other")
+    ]
 
 
 def test_verify_reads_every_byte_of_what_was_pinned(hub: Hub, root: Path) -> None:

@@ -11,8 +11,9 @@ from ocr.answers.elements import ELEMENT_TYPES
 from ocr.answers.grounded import Grounded
 from ocr.answers.layout_json import LayoutJson
 from ocr.answers.located_lines import LocatedLines
+from ocr.answers.mathpix import Mathpix
 from ocr.answers.otsl import Otsl
-from ocr.answers.pictured import BOX_IMAGE, FrontMatter, Pictured
+from ocr.answers.pictured import BOX_IMAGE, PLACED_LINK, FrontMatter, Pictured
 from ocr.answers.scene_text import SceneText
 from ocr.types import AnswerEvent, Text
 
@@ -66,6 +67,8 @@ PARSERS: Mapping[str, Callable[[Scale], Parser]] = {
     "boxed_html": BoxedHtml,
     "front_matter": FrontMatter,
     "boxed_images": partial(Pictured, form=BOX_IMAGE),
+    "placed_links": partial(Pictured, form=PLACED_LINK),
     "located_lines": LocatedLines,
     "otsl": Otsl,
+    "mathpix": Mathpix,
 }

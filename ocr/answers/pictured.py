@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from ocr.answers.boxes import Scale
 from ocr.answers.text import Pieces, begun, shown
@@ -11,24 +12,39 @@ MAX_LINK = 1000  # characters; what has no end within them is no link and is not
 MAX_HEAD = 1000  # characters; a longer head is none
 
 
-class LinkForm:
-    """How a model writes a picture: what begins a link, a whole one, and the box and words that it holds."""
+class Picture(NamedTuple):
+    """What a link says of its picture."""
 
-    def __init__(self, start: str, whole: str, maybe: str, read: Callable[[re.Match[str]], tuple[Box, str]]) -> None:
-        """`whole` matches a link, `maybe` all that may yet become one; both begin with `start`."""
+    box: Box | None  # in the model's coordinates
+    words: str = ""  # what it shows
+    problem: str = ""  # what is wrong with the link, one sentence
+
+
+class LinkForm:
+    """How a model writes a picture: what begins a link, a whole one, and what it says."""
+
+    def __init__(self, start: str, whole: str, maybe: str, read: Callable[[re.Match[str]], Picture]) -> None:
+        """`whole` matches a link, `maybe` all that may yet become one or a longer one; both begin with `start`."""
         self.start = start
         self.whole, self.maybe = re.compile(whole), re.compile(maybe)
         self.read = read
 
 
-def _corner_and_size(match: re.Match[str]) -> tuple[Box, str]:
+def _corner_and_size(match: re.Match[str]) -> Picture:
     x, y, width, height = map(float, match.groups()[1:])
-    return (x, y, x + width, y + height), match[1]
+    return Picture((x, y, x + width, y + height), match[1])
 
 
-def _corners(match: re.Match[str]) -> tuple[Box, str]:
+def _corners(match: re.Match[str]) -> Picture:
     x1, y1, x2, y2 = map(float, match.groups())
-    return (x1, y1, x2, y2), ""
+    return Picture((x1, y1, x2, y2))
+
+
+def _place(match: re.Match[str]) -> Picture:
+    if match[1] is None:
+        return Picture(None)
+    sides = _FOUR_SIDES.fullmatch(match[1])
+    return _corners(sides) if sides else Picture(None, match[1], f"A place that is not four numbers: {shown(match[1])}")
 
 
 _SIDE = r"(\d{1,6})"
@@ -46,6 +62,15 @@ BOX_IMAGE = LinkForm(
     rf'<img\s{{1,9}}src="images/bbox_{_SIDES}\.jpg"\s{{0,9}}/?>',
     r"<(?:i(?:m(?:g[^<>\n]{0,80})?)?)?",
     _corners,
+)
+# `![image](image_1.png) x1,y1,x2,y2`, or without a place: LightOnOCR. A place has at least one comma.
+_COMMA = r"[ \t]{0,4},[ \t]{0,4}"
+_FOUR_SIDES = re.compile(_COMMA.join([_SIDE] * 4))
+PLACED_LINK = LinkForm(
+    "![",
+    rf"!\[image\]\(image_\d{{1,9}}\.(?:png|jpg)\)(?:[ \t]{{0,4}}(\d{{1,9}}(?:{_COMMA}\d{{0,9}}){{1,9}}))?",
+    r"!(?:\[[image]{0,5}(?:\](?:\([a-z0-9_.]{0,40}(?:\)[\d, \t]{0,200})?)?)?)?",
+    _place,
 )
 
 
@@ -67,11 +92,11 @@ class Pictured:
         while (start := text.find(self._form.start[0], at)) >= 0:
             yield from self._text(text[at:start])
             at = start
+            if not is_last and self._form.maybe.fullmatch(text, start):
+                break
             if match := self._form.whole.match(text, start):
                 at = match.end()
-                yield from self._picture(match)
-            elif not is_last and self._form.maybe.fullmatch(text, start):
-                break
+                yield from self._picture(self._form.read(match))
             else:
                 at = start + 1
                 yield from self._text(text[start])
@@ -83,11 +108,12 @@ class Pictured:
     def close(self) -> Iterator[AnswerEvent]:
         yield from self._take(self._pieces.rest(), is_last=True)
 
-    def _picture(self, match: re.Match[str]) -> Iterator[AnswerEvent]:
-        box, words = self._form.read(match)
-        yield Opened("picture", "", self._scale.to_page(box))
-        if words:
-            yield Text(f"\n\n{words}")  # below it
+    def _picture(self, picture: Picture) -> Iterator[AnswerEvent]:
+        if picture.problem:
+            self.problems.append(picture.problem)
+        yield Opened("picture", "", self._scale.to_page(picture.box) if picture.box else None)
+        if picture.words:
+            yield Text(f"\n\n{picture.words}")  # below it
         self._is_open = False
 
     def _text(self, text: str) -> Iterator[AnswerEvent]:

@@ -59,17 +59,6 @@ class Network(ABC, Generic[R]):
         return embeds
 
 
-def tower_bytes(grid: tuple[int, int], width: int, inner: int, dtype: torch.dtype) -> float:
-    """What a vision tower computes with at most for patches in so many rows and columns.
-
-    That is where a feed-forward layer multiplies two inner numbers (patches, inner) into a third, or where queries and
-    keys (patches, width) are turned in float32.
-    """
-    patches = grid[0] * grid[1]
-    turned = 4 * width * dtype.itemsize + 6 * width * torch.float32.itemsize
-    return float(patches * max((4 * width + 3 * inner) * dtype.itemsize, turned))
-
-
 class NativeEngine(Generic[R]):
     """An `ocr.types.Engine`: a processor and a network of one model, and the batch in which all its pages run."""
 

@@ -1,4 +1,4 @@
-"""A page to the rows of patches that models of any aspect see of it. Knows pixels alone; no torch."""
+"""A page to the numbers, or rows of patches, that models of any aspect see of it. Knows pixels alone; no torch."""
 
 import math
 from collections.abc import Mapping
@@ -17,6 +17,26 @@ MAX_ASPECT = 200  # longer side to shorter one; dots.ocr was trained on nothing 
 
 
 @dataclass(frozen=True)
+class Levels:
+    """How a page is resized, and how its levels of red, green and blue become a model's numbers."""
+
+    mean: tuple[float, float, float]  # of the red, green and blue levels from 0 to 1
+    std: tuple[float, float, float]
+    rescale: float = 1 / 255
+    resample: int = Image.Resampling.BICUBIC
+
+    @classmethod
+    def of(cls, preprocessor: Mapping[str, Any]) -> "Levels":
+        """As a checkpoint's preprocessor_config.json has them."""
+        return cls(
+            tuple(preprocessor["image_mean"]),
+            tuple(preprocessor["image_std"]),
+            preprocessor.get("rescale_factor", cls.rescale),
+            preprocessor.get("resample", cls.resample),
+        )
+
+
+@dataclass(frozen=True)
 class PatchRules:
     """How a model that takes any aspect turns a page into patches, as its preprocessor_config.json has it."""
 
@@ -24,10 +44,10 @@ class PatchRules:
     merge: int  # patches per side that become one image token
     min_pixels: float  # area in px of the resized page
     max_pixels: float
-    mean: tuple[float, float, float]  # of the red, green and blue levels from 0 to 1
+    mean: tuple[float, float, float]  # these four as in Levels
     std: tuple[float, float, float]
-    rescale: float = 1 / 255
-    resample: int = Image.Resampling.BICUBIC
+    rescale: float = Levels.rescale
+    resample: int = Levels.resample
     frames: int = 1  # moments of a film in one patch: a picture is seen as one that stands still
     raster: bool = False  # whether patches run row by row over the whole page, not block by block
 
@@ -35,6 +55,11 @@ class PatchRules:
     def multiple(self) -> int:
         """px; each side of the resized page is a multiple of it, and an image token covers its square."""
         return self.patch * self.merge
+
+    @property
+    def levels(self) -> Levels:
+        """How its levels become numbers."""
+        return Levels(self.mean, self.std, self.rescale, self.resample)
 
 
 def patch_rules(
@@ -51,19 +76,17 @@ def patch_rules(
     needed = ("patch_size", "merge_size", "min_pixels", "max_pixels", "image_mean", "image_std")
     fixed = {"patch_size": patch, "merge_size": merge, "temporal_patch_size": frames}
     check_fields("preprocessor_config.json", given, needed, fixed)
-    _, _, min_pixels, max_pixels, mean, std = (given[field] for field in needed)
-    return PatchRules(
-        patch,
-        merge,
-        min_pixels,
-        max_pixels,
-        tuple(mean),
-        tuple(std),
-        rescale=given.get("rescale_factor", 1 / 255),
-        resample=given.get("resample", Image.Resampling.BICUBIC),
-        frames=frames,
-        raster=raster,
-    )
+    least, most, levels = given["min_pixels"], given["max_pixels"], vars(Levels.of(given))
+    return PatchRules(patch, merge, least, most, **levels, frames=frames, raster=raster)
+
+
+def check_aspect(width: int, height: int) -> None:
+    """Raise InputError for an aspect above MAX_ASPECT."""
+    if min(width, height) < 1 or max(width, height) / min(width, height) > MAX_ASPECT:
+        raise InputError(
+            f"The image has {width} x {height} pixels; this model reads no page whose longer side is more than "
+            f"{MAX_ASPECT} times the shorter one. Cut it into pieces."
+        )
 
 
 def resized_size(
@@ -75,11 +98,7 @@ def resized_size(
     by the same factor and rounded down, below `min_pixels` up. Raises InputError for an aspect above MAX_ASPECT.
     Source: smart_resize() of dots.ocr's makers, and of Qwen2-VL's, where a side may be rounded to none (`fewest` 0).
     """
-    if min(width, height) < 1 or max(width, height) / min(width, height) > MAX_ASPECT:
-        raise InputError(
-            f"The image has {width} x {height} pixels; this model reads no page whose longer side is more than "
-            f"{MAX_ASPECT} times the shorter one. Cut it into pieces."
-        )
+    check_aspect(width, height)
     sides = [max(fewest, round(side / multiple)) * multiple for side in (width, height)]
     if math.prod(sides) > max_pixels:
         shrink = math.sqrt(width * height / max_pixels)
@@ -90,20 +109,26 @@ def resized_size(
     return sides[0], sides[1]
 
 
+def normalised(page: Image.Image, size: tuple[int, int], levels: Levels) -> NDArray[np.float32]:
+    """An RGB page resized to `size` as a model's numbers, (height, width, 3) in float32."""
+    resized = np.asarray(page.resize(size, Image.Resampling(levels.resample)))
+    # One value for each of the 256 levels of a channel: the same numbers as whole-page arithmetic, at a lookup's cost.
+    mean, std = (np.array(values, np.float32) for values in (levels.mean, levels.std))
+    fractions = (np.arange(256) * levels.rescale).astype(np.float32)[:, None]
+    table: NDArray[np.float32] = (fractions - mean) / std  # (256, 3)
+    numbers: NDArray[np.float32] = table[resized, [0, 1, 2]]
+    return numbers
+
+
 def patch_rows(page: Image.Image, size: tuple[int, int], rules: PatchRules) -> NDArray[np.float32]:
     """An RGB page resized to `size` as normalised patches, (patches, 3 * frames * patch * patch) in float32.
 
     Patches run block by block, `merge` by `merge` of them, the blocks row by row, or all of them row by row; within a
     patch channels come first, then frames.
     """
-    levels = np.asarray(page.resize(size, Image.Resampling(rules.resample)))
-    # One value for each of the 256 levels of a channel: the same numbers as whole-page arithmetic, at a lookup's cost.
-    mean, std = (np.array(values, np.float32) for values in (rules.mean, rules.std))
-    fractions = (np.arange(256) * rules.rescale).astype(np.float32)[:, None]
-    table: NDArray[np.float32] = (fractions - mean) / std  # (256, 3)
     block = 1 if rules.raster else rules.merge
     rows: NDArray[np.float32] = rearrange(
-        table[levels, [0, 1, 2]],
+        normalised(page, size, rules.levels),
         "(h y p) (w x q) rgb -> (h w y x) rgb (p q)",
         y=block,
         x=block,

@@ -10,6 +10,7 @@ followed, and nothing is written, replaced or deleted through one.
 import hashlib
 import os
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
+from ocr.errors import InputError
 from ocr.output.formats import FORMATS, OF_DOCUMENT, OF_PAGE, OfDocument, OfPage, Read
 from ocr.output.lock import held
 from ocr.output.markdown import picture_name
@@ -93,6 +95,10 @@ class Folder:
             <= {name for name, _ in entry.files}
             and are_there(self.path, entry.files)
         )
+
+    def entry(self, name: str) -> Entry | None:
+        """What is noted of a document; None where nothing is."""
+        return self._entries.get(name)
 
     def begin(self, entry: Entry) -> None:
         """Note that files of a document are about to be put in place: what an earlier run did counts no more."""
@@ -178,6 +184,39 @@ class Files:
         self._results[event.page], self._page_files[event.page] = event.without_image(), tuple(made)
         append(self._journal, page_line(event.without_image(), made))
 
+    def pack(self, archive: Path) -> None:
+        """Write the pages so far, and the files made of them, into one file, which `take` reads elsewhere.
+
+        The same pages give the same bytes, but for the seconds that they took.
+        """
+        self._begin()
+        names = [name for page in sorted(self._page_files) for name, _ in self._page_files[page]]
+        with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+            for name in (self._journal.name, *names):
+                tar.add(self._part / name, name, filter=_plain)
+
+    def take(self, archive: Path) -> None:
+        """Take in the pages that `pack` wrote. Raises InputError where they are not of this document, read this way."""
+        self._begin()
+        with TemporaryDirectory(dir=self._part) as unpacked:
+            folder = Path(unpacked)
+            try:
+                with tarfile.open(archive) as tar:
+                    tar.extractall(folder, filter="data")
+                journal = lines(folder / self._journal.name)
+                is_ours = restored_entry(next(journal, b"")) == self._entry
+                found = [restored_page(line) for line in journal if is_ours]
+            except tarfile.TarError:
+                found = []
+            if not found or not all(each and are_there(folder, each[1]) for each in found):
+                raise InputError("A part of the document was read otherwise, or is damaged; read the document again.")
+            for result, made in filter(None, found):
+                for name, _ in made:
+                    (self._part / name).parent.mkdir(exist_ok=True)
+                    (folder / name).replace(self._part / name)
+                self._results[result.page], self._page_files[result.page] = result, made
+                append(self._journal, page_line(result, made))
+
     def close(self) -> None:
         """Put everything in place, the pictures before the text that links to them, and note it in the record."""
         self._begin()
@@ -242,3 +281,8 @@ class Files:
 
     def _place(self, row: OfPage | OfDocument) -> Path:
         return self._target.with_name(self._target.name + row.suffix)
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A file of an archive without its times, owners and permissions."""
+    return member.replace(mtime=0, mode=0o644, uid=0, gid=0, uname="", gname="", deep=False)

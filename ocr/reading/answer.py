@@ -10,7 +10,7 @@ from ocr.models.catalog import MODELS
 from ocr.output.markdown import Link, MarkdownPage, picture_name
 from ocr.reading.repetition import RepeatedElements
 from ocr.reading.request import Request
-from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, Problem, Raw, Text
+from ocr.types import AnswerEvent, Element, FinishReason, Markdown, Opened, PageEvent, Problem, Prompt, Raw, Text
 
 
 class Answer:
@@ -55,10 +55,11 @@ class Answer:
 class ShownAnswer(Answer):
     """An answer made of a parser's events: what they say as markdown and as whole elements."""
 
-    def __init__(self, request: Request, number: int, link: Link = picture_name) -> None:
+    def __init__(self, request: Request, number: int, link: Link = picture_name, asked: Prompt | None = None) -> None:
+        """`asked` is what the model was asked, where it is not what the request asks of whole pages."""
         super().__init__()
         card = MODELS[request.model]
-        self._asked, self._words = request.asked, request.words
+        self._asked, self._words = asked or request.asked, request.words
         self._page = MarkdownPage(
             number, lists_boxes=self._asked.lists_boxes, replacements=card.replacements, link=link
         )
@@ -112,9 +113,16 @@ MOST_PLACES = 10  # that a problem lists
 class StreamedAnswer(ShownAnswer):
     """An answer as a model writes it."""
 
-    def __init__(self, request: Request, number: int, scale: Scale, link: Link = picture_name) -> None:
-        super().__init__(request, number, link)
-        self._parser = PARSERS[request.asked.dialect](scale)
+    def __init__(
+        self,
+        request: Request,
+        number: int,
+        scale: Scale,
+        link: Link = picture_name,
+        asked: Prompt | None = None,
+    ) -> None:
+        super().__init__(request, number, link, asked)
+        self._parser = PARSERS[self._asked.dialect](scale)
         self._scale = scale
         self.problems = self._parser.problems
 

@@ -22,6 +22,7 @@ from ocr.types import (
     PageStart,
     Piece,
     Prepared,
+    Prompt,
     Retry,
 )
 
@@ -97,16 +98,19 @@ class PageReading:
         decoding: Decoding,
         link: Link = picture_name,
         origin: tuple[int, int] = (0, 0),
+        asked: Prompt | None = None,
     ) -> None:
         """Begins nothing yet.
 
-        `origin` is where on the whole page the upper left corner of this one lies, for boxes in pixels of the whole.
+        `origin` is where on the whole page the upper left corner of this one lies, for boxes in pixels of the whole;
+        `asked` what the model is asked, where it is not what the request asks of whole pages.
         """
         self.number = number
         self.is_over = False  # whether its PageResult has come
         self.answer = Answer()  # of the best attempt, once it is over
         self._image = page.image
         self._request = request
+        self._asked = asked or request.asked
         self._decoding = decoding
         self._problems = page.problems  # of the image; they stand before those of the answer
         self._link = link
@@ -122,7 +126,7 @@ class PageReading:
         """The page as an engine takes it. Made anew each time: kept, the two would hold each other and the image."""
         asked = self._request
         return PageInput(
-            self._image, asked.asked, asked.words, asked.preset, stop=lambda: self._attempts[-1].answer.end
+            self._image, self._asked, asked.words, asked.preset, stop=lambda: self._attempts[-1].answer.end
         )
 
     @property
@@ -159,7 +163,7 @@ class PageReading:
         if isinstance(output, Prepared):
             attempt.prompt_tokens, attempt.image_tokens = output.prompt_tokens, output.image_tokens
             scale = Scale(extent=output.extent, page=self._image.size, origin=self._origin)
-            attempt.answer = StreamedAnswer(self._request, self.number, scale, self._link)
+            attempt.answer = StreamedAnswer(self._request, self.number, scale, self._link, self._asked)
             return
         self._first_token = self._first_token or time.monotonic() - self._started
         attempt.completion_tokens, attempt.seconds = output.tokens, output.seconds

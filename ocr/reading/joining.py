@@ -1,7 +1,7 @@
 """A page that is read in parts: its one result, put together of theirs. Of engines it knows how they shrink pages."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -9,7 +9,7 @@ from ocr.documents.blank import is_blank
 from ocr.documents.page import DrawnPage
 from ocr.models.catalog import MODELS
 from ocr.output.markdown import Link
-from ocr.reading.answer import Answer, ShownAnswer
+from ocr.reading.answer import ShownAnswer
 from ocr.reading.attempts import PageReading
 from ocr.reading.doubts import doubts
 from ocr.reading.overlaps import Block, blocks, common_box, without_repeated
@@ -18,12 +18,15 @@ from ocr.reading.request import Request
 from ocr.types import (
     Decoding,
     Engine,
+    FinishReason,
     PageEvent,
     PageResult,
     PageStart,
     Piece,
     Prepared,
+    Prompt,
     Raw,
+    Region,
     Retry,
     Text,
     worst,
@@ -55,13 +58,15 @@ def readings(
     cut = areas(image, best_scale, line) if request.cut_long_pages else []
     parts = [area for area in cut if not is_blank(image.crop(area))] if len(cut) > 1 else []
     closest = min((scale((x2 - x1, y2 - y1)) for x1, y1, x2, y2 in parts), default=scale(image.size))
-    page = replace(page, problems=(*page.problems, *_too_small(line, closest)))
+    page = replace(page, problems=(*page.problems, *too_small(line, closest)))
     if not parts:
         return [PageReading(request, number, page, decoding, link)]
-    return CutPage(request, number, page, parts, decoding, link).readings
+    cut_page = CutPage(request, number, page, JoinedAnswer(request, number, link))
+    return cut_page.read_in([Part(area) for area in parts], decoding)
 
 
-def _too_small(line: float | None, scale: float) -> list[str]:
+def too_small(line: float | None, scale: float) -> list[str]:
+    """The problem of a page whose lines, of this height in px, a model sees at this scale."""
     if line is None or line * scale >= READABLE:
         return []
     advice = "Choose a larger preset, or crop the page." if scale < 1 else "Scan or draw the page at more dots an inch."
@@ -71,25 +76,35 @@ def _too_small(line: float | None, scale: float) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Part:
+    """What is read of a page by itself."""
+
+    area: Area
+    asked: Prompt | None = None  # what the model is asked, where it is not what the request asks of whole pages
+    region: Region | None = None  # what it is, where a detector found it
+
+
 class CutPage:
     """A page that is read in parts, which come to one result."""
 
-    def __init__(
-        self,
-        request: Request,
-        number: int,
-        page: DrawnPage,
-        parts: Sequence[Area],
-        decoding: Decoding,
-        link: Link,
-    ) -> None:
-        image = page.image
-        self.readings = [PartReading(self, request, number, image.crop(area), decoding, area) for area in parts]
-        self._start = PageStart(number, *image.size)
-        self._image, self._request, self._problems = image, request, page.problems
-        self._answer = JoinedAnswer(request, number, link)
+    def __init__(self, request: Request, number: int, page: DrawnPage, answer: "JoinedAnswer") -> None:
+        self._start = PageStart(number, *page.image.size)
+        self._image, self._request, self._problems = page.image, request, page.problems
+        self._answer = answer
         self._has_begun = False
+        self._readings: Sequence[PartReading] = ()
         self._results: list[PageResult] = []  # of the first parts, as far as they were put together
+
+    def read_in(self, parts: Sequence[Part], decoding: Decoding) -> "Sequence[PartReading]":
+        """Have it read in these parts, in their order."""
+        self._readings = [PartReading(self, self._request, self._start.page, part, decoding) for part in parts]
+        return self._readings
+
+    @property
+    def image(self) -> Image.Image:
+        """The whole page."""
+        return self._image
 
     def begin(self) -> Iterator[PageStart]:
         """Say that the page is begun, once."""
@@ -99,16 +114,17 @@ class CutPage:
 
     def put_together(self) -> Iterator[PageEvent]:
         """What is certain of the page: all of the parts that are over, up to the first that is not."""
-        for part in self.readings[len(self._results) :]:
-            if part.result is None:
+        for reading in self._readings[len(self._results) :]:
+            if reading.result is None:
                 return
-            self._results.append(part.result)
-            yield from self._answer.add(part.answer, part.area)
+            self._results.append(reading.result)
+            yield from self._answer.add(reading)
         yield from self._answer.close()
         yield self._result()
 
     def _result(self) -> PageResult:
         parts = self._results
+        reason, error = self._outcome(parts)
         return PageResult(
             page=self._start.page,
             width=self._start.width,
@@ -117,27 +133,30 @@ class CutPage:
             text=self._answer.raw,
             markdown=self._answer.markdown,
             elements=tuple(self._answer.elements),
-            finish_reason=worst([part.finish_reason for part in parts]),
+            finish_reason=reason,
             prompt_tokens=sum(part.prompt_tokens for part in parts),
             completion_tokens=sum(part.completion_tokens for part in parts),
             image_tokens=sum(part.image_tokens for part in parts),
-            time_to_first_token=parts[0].time_to_first_token,
+            time_to_first_token=next((part.time_to_first_token for part in parts), 0.0),
             seconds=sum(part.seconds for part in parts),
             problems=(*self._problems, *self._answer.problems, *doubts(self._request, self._answer.markdown)),
             retries=sum(part.retries for part in parts),
-            error=next((part.error for part in parts if part.error), ""),
+            error=error,
             image=self._image,
         )
+
+    def _outcome(self, parts: Sequence[PageResult]) -> tuple[FinishReason, str]:
+        """Why the page ended, and its error if that is why."""
+        return worst([part.finish_reason for part in parts]), next((part.error for part in parts if part.error), "")
 
 
 class PartReading(PageReading):
     """One part of a page; what it yields is of the whole page, and comes when the parts before it are over."""
 
-    def __init__(
-        self, page: CutPage, request: Request, number: int, image: Image.Image, decoding: Decoding, area: Area
-    ) -> None:
-        super().__init__(request, number, DrawnPage(image), decoding, origin=area[:2])
-        self.area = area
+    def __init__(self, page: CutPage, request: Request, number: int, part: Part, decoding: Decoding) -> None:
+        seen = DrawnPage(page.image.crop(part.area))
+        super().__init__(request, number, seen, decoding, origin=part.area[:2], asked=part.asked)
+        self.part = part
         self.result: PageResult | None = None
         self._page = page
 
@@ -167,8 +186,9 @@ class JoinedAnswer(ShownAnswer):
         self._area: Area | None = None  # of the part added last
         self._blocks: list[Block] = []  # what it said, where that was kept
 
-    def add(self, part: Answer, area: Area) -> Iterator[PageEvent]:
+    def add(self, reading: PartReading) -> Iterator[PageEvent]:
         """What the next part makes certain; what the one before it has said already is left out where they overlap."""
+        part, area = reading.answer, reading.part.area
         said = blocks(part.understood)
         if self._area and (overlap := common_box(self._area, area)):
             said = without_repeated(self._blocks, said, overlap)

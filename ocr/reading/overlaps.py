@@ -70,8 +70,8 @@ def _is_among(block: Block, boxes: Sequence[Box]) -> bool:
 
 def _are_same(box: Box, other: Box) -> bool:
     common = common_box(box, other)
-    covered = _area(common) if common else 0.0
-    return covered > SAME * (_area(box) + _area(other) - covered)
+    covered = area(common) if common else 0.0
+    return covered > SAME * (area(box) + area(other) - covered)
 
 
 def _text(some: Iterable[Block]) -> str:
@@ -85,7 +85,8 @@ def common_box(box: Box, other: Box) -> Box | None:
     return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
-def _area(box: Box) -> float:
+def area(box: Box) -> float:
+    """How much a box covers, in square px."""
     return (box[2] - box[0]) * (box[3] - box[1])
 
 

@@ -5,12 +5,13 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from PIL import Image
 
@@ -18,17 +19,20 @@ from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.lines.networks import CHECKPOINT
 from ocr.lines.reader import LineReader
+from ocr.models.card import Card
 from ocr.models.catalog import AUTO, MODELS, demo_note
+from ocr.models.layout import labels
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.joining import readings
 from ocr.reading.layers import is_taken, taken
+from ocr.reading.regions import region_readings
 from ocr.reading.request import Request
 from ocr.reading.second import SecondReading
 from ocr.reading.turning import AUTO as ORIENT_AUTO
 from ocr.reading.turning import turned_box
 from ocr.settings import Settings
-from ocr.types import Decoding, Engine, Failed, FinishReason, PageEvent, PageInput, PageResult, PageStart
+from ocr.types import Decoding, Detector, Engine, Failed, FinishReason, PageEvent, PageInput, PageResult, PageStart
 from ocr.weights.installation import INSTALL
 from ocr.weights.status import status
 
@@ -56,6 +60,7 @@ class Reader:
                 raise SetupError(f"OCR_MODELS names the model {model!r}; the known ones are: {choices(MODELS)}.")
         self.settings = settings
         self._engines: dict[str, Engine] = {}
+        self._detector: Detector | None = None
         self._loading = Lock()  # two who ask for a model that is not loaded share one
 
     def resolve(self, model: str) -> str:
@@ -79,22 +84,40 @@ class Reader:
         """A model's engine, loaded when it is first asked for. Raises SetupError where its weights are not whole."""
         with self._loading:
             if model not in self._engines:
-                found = status(model, self.settings.checkpoints)
-                if not found.is_ready:
-                    raise SetupError(found.message)
                 card = MODELS[model]
-                started = time.monotonic()
-                try:
-                    engine = importlib.import_module(card.engine)
-                    if card.runtime == "torch":
-                        importlib.import_module("ocr.models.memory").warn(model, self.settings)
-                except ImportError as error:
-                    raise SetupError(f"{model} needs a library that is missing ({error}): `{INSTALL}`.") from error
-                self._engines[model] = engine.load(found.folder, card, self.settings)
-                log.info("Loaded %s in %.1f s.", model, time.monotonic() - started)
+                if card.runtime == "torch":
+                    self._warn_of_memory(model)
+                self._engines[model] = self._loaded(model, card.engine, card)
                 if note := demo_note(model):
                     log.warning(note)
             return self._engines[model]
+
+    def detector(self) -> Detector:
+        """What finds the regions of pages, loaded when it is first asked for. Raises SetupError as `engine` does."""
+        with self._loading:
+            if self._detector is None:
+                self._detector = self._loaded(labels.CHECKPOINT, labels.ENGINE)
+            return self._detector
+
+    def _warn_of_memory(self, model: str) -> None:
+        """Say in the log if there is too little for it, before a system does by ending the process."""
+        with suppress(ImportError):  # loading says what is missing
+            if status(model, self.settings.checkpoints).is_ready:
+                importlib.import_module("ocr.models.memory").warn(model, self.settings)
+
+    def _loaded(self, checkpoint: str, module: str, *card: Card) -> Any:
+        """What a module makes of a checkpoint."""
+        found = status(checkpoint, self.settings.checkpoints)
+        if not found.is_ready:
+            raise SetupError(found.message)
+        started = time.monotonic()
+        try:
+            loader = importlib.import_module(module)
+        except ImportError as error:
+            raise SetupError(f"{checkpoint} needs a library that is missing ({error}): `{INSTALL}`.") from error
+        loaded = loader.load(found.folder, *card, self.settings)
+        log.info("Loaded %s in %.1f s.", checkpoint, time.monotonic() - started)
+        return loaded
 
     def read(
         self,
@@ -115,13 +138,14 @@ class Reader:
         request that no page could be read with, SetupError for a model that cannot be loaded, or a check that cannot be
         made, all before any page is taken.
         """
+        detector = self.detector() if request.asked.regions is not None else None
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
         lines = self._line_reader(needed=request.check) if request.check or request.orient == ORIENT_AUTO else None
         decoding = replace(decoding, together=decoding.together or self.settings.batch)
         with (
             SecondReading(request, lines, self.settings.threads, stop) as second,
-            closing(read_pages(engine, request, second.upright(pages), decoding, link, stop)) as events,
+            closing(read_pages(engine, request, second.upright(pages), decoding, link, stop, detector)) as events,
         ):
             for event in events:
                 yield second.checked(event)
@@ -159,9 +183,13 @@ def read_pages(
     decoding: Decoding,
     link: Link = picture_name,
     stop: Stop = never,
+    detector: Detector | None = None,
 ) -> Generator[PageEvent]:
-    """The events of all pages, page after page; see `Reader.read`."""
-    feed = Feed(_readings(engine, request, pages, decoding, link), stop)
+    """The events of all pages, page after page; see `Reader.read`.
+
+    The detector finds the regions of pages, where they are read one by one.
+    """
+    feed = Feed(_readings(engine, detector, request, pages, decoding, link), stop)
     with closing(_read_all(engine, feed, decoding)) as events:
         for event in in_order(events):
             if isinstance(event, PageResult):
@@ -187,7 +215,12 @@ def in_order(events: Iterable[Tagged]) -> Iterator[PageEvent]:
 
 
 def _readings(
-    engine: Engine, request: Request, pages: Iterable[NumberedPage], decoding: Decoding, link: Link
+    engine: Engine,
+    detector: Detector | None,
+    request: Request,
+    pages: Iterable[NumberedPage],
+    decoding: Decoding,
+    link: Link,
 ) -> Iterator[Coming]:
     """What is to be read of each page, or its events if there is nothing; whatever goes wrong before is its error."""
     for index, (number, page) in enumerate(pages):
@@ -196,7 +229,7 @@ def _readings(
             continue
         drawn = DrawnPage(page) if isinstance(page, Image.Image) else page
         try:
-            of_page = _of_page(engine, request, number, drawn, decoding, link)
+            of_page = _of_page(engine, detector, request, number, drawn, decoding, link)
         except InputError as error:
             of_page = [[_unasked(request, number, FinishReason.ERROR, drawn.image, str(error))]]
         except Exception as error:
@@ -207,9 +240,15 @@ def _readings(
 
 
 def _of_page(
-    engine: Engine, request: Request, number: int, page: DrawnPage, decoding: Decoding, link: Link
+    engine: Engine,
+    detector: Detector | None,
+    request: Request,
+    number: int,
+    page: DrawnPage,
+    decoding: Decoding,
+    link: Link,
 ) -> Sequence[PageReading | list[PageEvent]]:
-    """What is to be read of a page: the page or its parts; its events where it is blank, or its file tells its text.
+    """What is to be read of a page: the page, its parts or its regions; its events where no engine is asked.
 
     Raises InputError for a box to be read that is none on this page.
     """
@@ -217,10 +256,12 @@ def _of_page(
         request = replace(request, reference=turned_box(request.reference, page))
     if is_taken(request, page.layer):
         return [list(taken(request, number, page, link))]
-    if page.problems or not page.is_blank:  # what looks empty may be what is missing in the image
-        return readings(engine, request, number, page, decoding, link)
-    blank = _unasked(request, number, FinishReason.BLANK, page.image)
-    return [[PageStart(number, *page.image.size), blank]]
+    if page.is_blank and not page.problems:  # what looks empty may be what is missing in the image
+        blank = _unasked(request, number, FinishReason.BLANK, page.image)
+        return [[PageStart(number, *page.image.size), blank]]
+    if detector:
+        return region_readings(engine, detector, request, number, page, decoding, link)
+    return readings(engine, request, number, page, decoding, link)
 
 
 def _unasked(

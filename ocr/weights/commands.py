@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fetch(names: Sequence[str], root: Path) -> int:
     failed = 0
-    for name in names:
+    for name in table.with_needed(names):
         try:
             fetch(name, root, report=_say)
         except SetupError as error:

@@ -17,7 +17,7 @@ from ocr.weights.files import bytes_in, hash_of, size_of, size_text, try_read
 from ocr.weights.headers import tensor_sizes
 from ocr.weights.network import DISK_FULL, SourceFailed, one_line
 from ocr.weights.table import Checkpoint
-from ocr.weights.whole import LOCK, Report, problems
+from ocr.weights.whole import LOCK, Report
 
 PROGRESS_EVERY_S = 10.0
 
@@ -123,7 +123,7 @@ def _pin(job: Job, offer: Offer) -> None:
     """Write weights.lock for a folder in which every file is whole. Raises SourceFailed with what is not."""
     job.say("checking what came")
     faults = [fault for file in offer.files if (fault := _fault(job.folder, file))]
-    faults = faults or problems(job.folder, job.row.pins)
+    faults = faults or job.row.problems(job.folder)
     if faults:
         raise SourceFailed("; ".join(faults))
     found = sum(sum(tensor_sizes(path).values()) for path in job.folder.glob("*.safetensors"))

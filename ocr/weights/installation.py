@@ -17,6 +17,9 @@ WEIGHTS = "script/ocr weights" if HAS_SCRIPTS else "python weights.py" if IS_CHE
 INSTALL = (  # the command that brings the libraries of all models
     ".venv/bin/python -m pip install -r requirements-cpu.txt" if IS_CHECKOUT else "pip install 'ocr-pages[models]'"
 )
+INSTALL_RAY = (  # the command that brings what reading on several machines takes
+    ".venv/bin/python -m pip install -r requirements-ray.txt" if IS_CHECKOUT else "pip install 'ocr-pages[ray]'"
+)
 
 
 def called(words: list[str] = sys.argv, environment: Mapping[str, str] = os.environ) -> str:

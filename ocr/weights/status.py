@@ -77,7 +77,8 @@ def status(name: str, root: Path) -> Status:
     """Look at the folder root/name; takes a fraction of a second for any size, and never raises for what it finds."""
     folder, row = root / name, table.checkpoints().get(name)
     is_there = os.path.lexists(folder)
-    faults = tuple(problems(folder, row.pins if row else {})) if is_there else ()
+    look = row.problems if row else problems
+    faults = tuple(look(folder)) if is_there else ()
     readiness = Readiness.ABSENT if not is_there else Readiness.BROKEN if faults else Readiness.READY
     if row is None:
         kind = Kind.OWN

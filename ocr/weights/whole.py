@@ -1,7 +1,7 @@
 """Is a folder a whole checkpoint, and is it the one that was pinned?"""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,16 +13,17 @@ Report = Callable[[str], None]
 
 INDEX = "model.safetensors.index.json"
 LOCK = "weights.lock"
+JSON_FILES = ("config.json", "tokenizer.json")  # of a language model
 
 
 Pins = Mapping[str, tuple[int, str]]  # the size in bytes and the sha256 of each file by its name
 
 
-def problems(folder: Path, pins: Pins = MappingProxyType({})) -> list[str]:
+def problems(folder: Path, pins: Pins = MappingProxyType({}), json_files: Sequence[str] = JSON_FILES) -> list[str]:
     """What keeps a folder from being a whole checkpoint, one line per file; [] means ready.
 
-    Where the table of checkpoints has `pins`, needs these files in these sizes. Else needs config.json, tokenizer.json,
-    and a single *.safetensors file or model.safetensors.index.json with every shard it names. Reads JSON and the
+    Where the table of checkpoints has `pins`, needs these files in these sizes. Else needs the `json_files`, and a
+    single *.safetensors file or model.safetensors.index.json with every shard it names. Reads JSON and the
     shards' headers, never the tensors, so it takes a fraction of a second for any size. Where there is a weights.lock,
     the sizes in it hold too. Never raises for what it finds.
     """
@@ -31,7 +32,7 @@ def problems(folder: Path, pins: Pins = MappingProxyType({})) -> list[str]:
     faults: dict[str, str] = {}
     _check_sizes(folder, {name: size for name, (size, _) in pins.items()}, "the table of checkpoints", faults)
     if not pins:
-        _check_network(folder, faults)
+        _check_network(folder, json_files, faults)
     if os.path.lexists(folder / LOCK):
         locked = try_read(folder / LOCK, _pins, faults) or {}
         _check_sizes(folder, {name: pin["size"] for name, pin in locked.items()}, LOCK, faults)
@@ -46,9 +47,9 @@ def _check_sizes(folder: Path, sizes: Mapping[str, int], source: str, faults: di
             faults[name] = f"{size:,} bytes long; {source} has {expected:,}"
 
 
-def _check_network(folder: Path, faults: dict[str, str]) -> None:
-    """Note what keeps a folder from holding a whole language model."""
-    for name in ("config.json", "tokenizer.json"):
+def _check_network(folder: Path, json_files: Sequence[str], faults: dict[str, str]) -> None:
+    """Note what keeps a folder from holding a whole network."""
+    for name in json_files:
         try_read(folder / name, json_object, faults)
     for name, placed in _shards(folder, faults).items():
         tensors = try_read(folder / name, tensor_sizes, faults)

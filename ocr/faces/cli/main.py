@@ -6,7 +6,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from typing import Any
 import click
 
 from ocr import __version__
-from ocr.documents.document import page_ranges
 from ocr.errors import InputError, choices
 from ocr.faces import exits
+from ocr.faces.cli.cluster import cluster
 from ocr.faces.cli.doctor import State, examine
 from ocr.faces.cli.log import log_file
 from ocr.faces.cli.options import IN_FOLDER, NAMES, ON_STDOUT, Command, Options, parameters
 from ocr.faces.cli.passwords import password
 from ocr.faces.cli.progress import Bar, Failures, Lines, Progress, logged
-from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Printed, Run, TextSink
+from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Printed, Run, TextSink, job_of
 from ocr.faces.cli.sources import Source, find
 from ocr.faces.problems import count, printable
 from ocr.models.catalog import AUTO, MODELS
@@ -32,9 +31,7 @@ from ocr.output.formats import FORMATS
 from ocr.output.report import Report
 from ocr.output.writers import WRITERS
 from ocr.reading.reader import Reader
-from ocr.reading.request import Request
 from ocr.settings import read_settings
-from ocr.types import Decoding
 from ocr.weights.commands import main as weights
 from ocr.weights.installation import called
 from ocr.weights.status import status
@@ -75,6 +72,9 @@ def cli() -> None:
     """Read documents with the models of this project."""
 
 
+cli.add_command(cluster)
+
+
 @cli.command(
     "weights",
     add_help_option=False,
@@ -98,7 +98,7 @@ def read(**given: Any) -> int:
     options = Options(**given)
     formats = _chosen_formats(options)
     reader = Reader(read_settings())
-    job = _job(options, reader)
+    job = job_of(options, reader)
     notes: list[str] = []
     sources = find(options.source, notes.append, reader.settings.fetch_s)
     sink = _printed(options, formats, several=len(sources) > 1)
@@ -149,28 +149,6 @@ def _chosen_formats(options: Options) -> tuple[str, ...]:
     return chosen
 
 
-def _job(options: Options, reader: Reader) -> Job:
-    request = Request(
-        model=reader.resolve(options.model),
-        task=options.task,
-        reference=options.reference,
-        resolution=options.resolution,
-        prompt=options.prompt,
-        cut_long_pages=not options.whole_pages,
-        orient=options.orient,
-        check=bool(options.check),
-        text_layer=options.text_layer,
-    )
-    if options.check is None and reader.checks_by_default(request):
-        request = replace(request, check=True)
-    list(page_ranges(options.pages))  # wrong ones are wrong for every document
-    decoding = Decoding(
-        max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s, together=options.batch
-    )
-    secret = password(ask=options.password, file=options.password_file)
-    return Job(request, decoding, options.pages, options.dpi, secret)
-
-
 @contextmanager
 def _held_folder(
     options: Options, formats: Sequence[str], job: Job, tell: Callable[[str], object]
@@ -182,9 +160,8 @@ def _held_folder(
     if reason := check_writable(options.output):
         folder = printable(str(options.output))
         raise InputError(f"The output folder {folder} cannot be written: {reason}. Name another one.")
-    rest = {"max_new_tokens": job.decoding.max_new_tokens, "pages": job.pages, "dpi": job.dpi}
     with held_folder(options.output, tell):
-        yield Folder(options.output, formats, asdict(job.request) | rest, resume=options.resume)
+        yield Folder(options.output, formats, job.options, resume=options.resume)
 
 
 def _printed(options: Options, formats: Sequence[str], *, several: bool) -> Callable[[Source], Printed] | None:

@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
-from ocr.documents.document import Document, open_document
+from ocr.documents.document import Document, open_document, page_ranges
 from ocr.documents.page import NumberedPage
 from ocr.errors import OCRError, SetupError
-from ocr.faces.cli.options import NAMES
+from ocr.faces.cli.options import NAMES, Options
+from ocr.faces.cli.passwords import password
 from ocr.faces.cli.progress import Progress
 from ocr.faces.cli.sources import Source
 from ocr.faces.exits import explained
@@ -22,6 +23,7 @@ from ocr.output.untrusted import Disarmed, as_json, as_shown
 from ocr.output.writers import Writer, page_json
 from ocr.reading.reader import Reader
 from ocr.reading.request import Request
+from ocr.settings import Settings
 from ocr.types import Check, Decoding, FinishReason, PageEvent, PageResult
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,40 @@ class Job:
     pages: str  # which ones, like 1-3,7; "" for all
     dpi: int
     password: str = field(default="", repr=False)  # of protected PDFs; shown and kept nowhere
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the text of a document depends on."""
+        rest = {"max_new_tokens": self.decoding.max_new_tokens, "pages": self.pages, "dpi": self.dpi}
+        return asdict(self.request) | rest
+
+
+def job_of(options: Options, reader: Reader) -> Job:
+    """What was asked for. Raises InputError for what no document could be read with."""
+    request = Request(
+        model=reader.resolve(options.model),
+        task=options.task,
+        reference=options.reference,
+        resolution=options.resolution,
+        prompt=options.prompt,
+        cut_long_pages=not options.whole_pages,
+        orient=options.orient,
+        check=bool(options.check),
+        text_layer=options.text_layer,
+    )
+    if options.check is None and reader.checks_by_default(request):
+        request = replace(request, check=True)
+    list(page_ranges(options.pages))  # wrong ones are wrong for every document
+    decoding = Decoding(
+        max_new_tokens=options.max_new_tokens, deadline_s=reader.settings.deadline_s, together=options.batch
+    )
+    secret = password(ask=options.password, file=options.password_file)
+    return Job(request, decoding, options.pages, options.dpi, secret)
+
+
+def opened(content: Path | bytes, pages: str, job: Job, settings: Settings) -> Document:
+    """A document with these pages, drawn as a job wants them."""
+    return open_document(content, pages, settings, job.dpi, has_layers=job.request.wants_layers, password=job.password)
 
 
 class Sink(Protocol):
@@ -163,7 +199,7 @@ class Run:
             except (SetupError, BrokenPipeError):
                 raise
             except Exception as error:  # whatever one document does, the others are read
-                words = _sentence(error)
+                words = sentence(error)
                 self._failed(f"{source}: {words}")
                 if self._reported:
                     self._reported.fail(words)
@@ -208,11 +244,7 @@ class Run:
         self.outcome.documents += 1
 
     def _open(self, content: Path | bytes, pages: str) -> Document:
-        job = self._job
-        wants_layers = job.request.wants_layers
-        return open_document(
-            content, pages, self._reader.settings, job.dpi, has_layers=wants_layers, password=job.password
-        )
+        return opened(content, pages, self._job, self._reader.settings)
 
     def _pages(self, source: Source, document: Iterable[NumberedPage], sinks: Sequence[Sink], link: Link) -> None:
         job = self._job
@@ -251,7 +283,8 @@ class Run:
         self._progress.fail(line)
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """Why a document could not be read, for people."""
     if isinstance(error, OCRError):
         return error.named(NAMES)
     if isinstance(error, OSError):

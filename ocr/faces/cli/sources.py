@@ -33,6 +33,7 @@ class Source:
     place: str  # as it was named: a path, a URL, or - for standard input
     name: str  # of the files written for it, without a suffix; with folders where it was found in some
     content: Callable[[int], Path | bytes]  # the document, of so many MiB at most; raises InputError where it can't be
+    stamp: str = ""  # what changes when the document does, where that is known before it is read
 
     def __str__(self) -> str:
         return printable(self.place)
@@ -47,11 +48,12 @@ def find(
     What leads to no document is a source too, whose content raises the reason: it is one failure among the others.
     Folders that are passed over, because they are read at another place, go to `tell` in a sentence.
     """
-    found = {source.place: source for argument in arguments for source in _sources(argument, tell, fetch_s)}
-    return _named_apart(found.values())
+    found = {source.place: source for argument in arguments for source in named(argument, tell, fetch_s)}
+    return list(named_apart(found.values()))
 
 
-def _sources(argument: str, tell: Callable[[str], object], fetch_s: float) -> Iterable[Source]:
+def named(argument: str, tell: Callable[[str], object], fetch_s: float) -> Iterable[Source]:
+    """The documents of one argument of `find`, a folder's as they are found."""
     if argument == STDIN:
         return [Source(STDIN, "stdin", _from_stdin)]
     if URL.match(argument):
@@ -59,14 +61,20 @@ def _sources(argument: str, tell: Callable[[str], object], fetch_s: float) -> It
     path = Path(argument)
     if not os.path.lexists(path) and glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  the pattern may be absolute
-        return [source for match in matches for source in _local(Path(match), tell)] or [_nothing(argument, NO_MATCH)]
+        return [source for match in matches for source in _local(Path(match), tell)] or [nothing(argument, NO_MATCH)]
     return _local(path, tell)
 
 
-def _local(path: Path, tell: Callable[[str], object]) -> list[Source]:
+def _local(path: Path, tell: Callable[[str], object]) -> Iterable[Source]:
     if not os.path.isdir(path):  # noqa: PTH112  which takes a name that is too long
-        return [_file(path, _stem(path))]
-    return list(_in_folder(path, tell)) or [_nothing(str(path), f"{NO_DOCUMENTS} {choices(sorted(SUFFIXES))}.")]
+        return [_file(path, stem(path))]
+    return _or_nothing(path, _in_folder(path, tell))
+
+
+def _or_nothing(path: Path, found: Iterator[Source]) -> Iterator[Source]:
+    first = next(found, nothing(str(path), f"{NO_DOCUMENTS} {choices(sorted(SUFFIXES))}."))
+    yield first
+    yield from found
 
 
 NO_MATCH = "Nothing matches this pattern."
@@ -77,7 +85,8 @@ def _file(path: Path, name: str) -> Source:
     return Source(str(path), name, partial(_from_file, path))
 
 
-def _nothing(place: str, reason: str) -> Source:
+def nothing(place: str, reason: str) -> Source:
+    """What leads to no document, for this reason."""
     return Source(place, Path(place).name, partial(_refused, reason))
 
 
@@ -91,13 +100,18 @@ def _in_folder(folder: Path, tell: Callable[[str], object]) -> Iterator[Source]:
     for parent, files in _walk(folder, unreadable.append, tell):
         for name in sorted(files):
             path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and not name.endswith(DOCUMENTS):
+            if is_document(name):
                 if kind := _kind(path.stat().st_mode) if path.exists() else "":
                     tell(f"{printable(str(path))} is {kind} and is passed over.")
                 else:
-                    yield _file(path, str(path.relative_to(folder).with_name(_stem(path))))
+                    yield _file(path, str(path.relative_to(folder).with_name(stem(path))))
     for error in unreadable:
-        yield _nothing(os.fsdecode(error.filename), _cannot_be_read(error))
+        yield nothing(os.fsdecode(error.filename), _cannot_be_read(error))
+
+
+def is_document(name: str) -> bool:
+    """Whether a file that is found in a folder is read: by its ending; hidden ones and our own are not."""
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES and not name.endswith(DOCUMENTS)
 
 
 def _walk(
@@ -119,22 +133,32 @@ def _walk(
             yield parent, files
 
 
-def _stem(path: Path) -> str:
+def stem(path: Path) -> str:
+    """The name of a document's files: its own, without the ending of a document."""
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def _named_apart(sources: Iterable[Source]) -> list[Source]:
-    """The sources with names that any file system takes and keeps apart: the second `scan` is `scan-2`."""
-    taken: set[str] = set()
-    apart = []
+def named_apart(sources: Iterable[Source]) -> Iterator[Source]:
+    """The sources, each place once, by names that any file system takes and keeps apart: the second `scan` is `scan-2`.
+
+    Of each only a few bytes are kept, so that there may be millions.
+    """
+    places: set[bytes] = set()
+    taken: set[bytes] = set()
     for source in sources:
+        if (place := _mark(source.place)) in places:
+            continue
+        places.add(place)
         name, number = fitting(source.name), 1
-        while _folded(name) in taken:
+        while (mark := _mark(_folded(name))) in taken:
             number += 1
             name = fitting(source.name, f"-{number}")
-        taken.add(_folded(name))
-        apart.append(replace(source, name=name))
-    return apart
+        taken.add(mark)
+        yield replace(source, name=name)
+
+
+def _mark(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def fitting(name: str, end: str = "") -> str:
@@ -177,7 +201,7 @@ def _from_file(path: Path, max_mb: int) -> Path | bytes:
         with path.open("rb") as file:
             if not kind:
                 return path
-            return _limited(iter(partial(file.read, CHUNK), b""), max_mb)  # a pipe of the shell's: read <(curl …)
+            return limited(iter(partial(file.read, CHUNK), b""), max_mb)  # a pipe of the shell's: read <(curl …)
     except OSError as error:
         raise InputError(_cannot_be_read(error)) from error
 
@@ -189,10 +213,10 @@ def _cannot_be_read(error: OSError) -> str:
 def _from_stdin(max_mb: int) -> bytes:
     if sys.stdin.isatty():
         raise InputError("Standard input is a terminal; send a document into it, as in: read - < page.png")
-    return _limited(iter(partial(sys.stdin.buffer.read, CHUNK), b""), max_mb)
+    return limited(iter(partial(sys.stdin.buffer.read, CHUNK), b""), max_mb)
 
 
-def _limited(pieces: Iterable[bytes], max_mb: int) -> bytes:
+def limited(pieces: Iterable[bytes], max_mb: int) -> bytes:
     """All pieces together. Raises InputError as soon as they are over the limit."""
     data = bytearray()
     for piece in pieces:
@@ -213,7 +237,7 @@ def _url(url: str, fetch_s: float) -> Source:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        return _nothing(url, f"It is no URL: {error}.")
+        return nothing(url, f"It is no URL: {error}.")
     login, at, _ = parts.netloc.rpartition("@")  # a password is shown nowhere
     return Source(url.replace(login + at, "", 1), _url_name(parts), partial(_from_url, url, fetch_s))
 
@@ -221,5 +245,5 @@ def _url(url: str, fetch_s: float) -> Source:
 def _url_name(parts: SplitResult) -> str:
     """A file name for what a URL leads to: the end of its path, else the host."""
     last = PurePosixPath(unquote(parts.path)).name
-    name = "".join(c for c in _stem(Path(last)) if c.isprintable())[:URL_NAME]
+    name = "".join(c for c in stem(Path(last)) if c.isprintable())[:URL_NAME]
     return name.lstrip(".") or (parts.hostname or "url")

@@ -69,7 +69,8 @@ def catalogued(text: str) -> tuple[str, str]:
     bare = text.removeprefix(IMAGE).strip()
     for task in TASKS:
         for card in MODELS.values():
-            if task in card.tasks and (match := _pattern(card.tasks[task].template).fullmatch(bare)):
+            template = card.tasks[task].template if task in card.tasks else ""  # some models are given no words
+            if template and (match := _pattern(template).fullmatch(bare)):
                 return task, match.groupdict().get("text") or ""
     return "", ""
 

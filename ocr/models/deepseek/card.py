@@ -24,10 +24,11 @@ from ocr.types import Prompt
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSeekCard(Card):
-    """One model of DeepSeek-OCR's tensors."""
+    """One model of DeepSeek-OCR's kind."""
 
     model_type: str = "deepseek_vl_v2"  # in config.json
     has_window: bool = False  # whether it sees of its answer the last tokens alone, as many as config.json says
+    has_newlines: bool = True  # whether a feature of its own ends each row of those it sees of a page
 
 
 BOS, EOS, IMAGE = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<image>"
@@ -60,6 +61,24 @@ DEEPSEEK_OCR = DeepSeekCard(
     replacements={"\\coloneqq": ":=", "\\eqqcolon": "=:"},  # commands that most renderers' LaTeX lacks
     licence="MIT",
     languages="about 100, Chinese and English above all",
+)
+
+_LAYOUT, _FREE = _TASKS[MARKDOWN], _TASKS[FREE_OCR]  # all that its makers name
+DEEPSEEK_OCR_2 = replace(
+    DEEPSEEK_OCR,
+    engine="ocr.models.deepseek.engine_2",
+    has_newlines=False,
+    tasks={
+        MARKDOWN: _LAYOUT,
+        FREE_OCR: _FREE,
+        LOCATE: replace(_LAYOUT, lists_boxes=True, selects=True),
+        OCR_WITH_BOXES: _LAYOUT,
+    },
+    presets={GUNDAM: SquareViews(base=1024, tile=768, most_tiles=6), BASE: SquareViews(base=1024)},
+    # That of the makers' script for one page, run_dpsk_ocr2_image.py; for documents it looks 50 tokens back, not 90.
+    ngram_limit=NgramLimit(n=20, window=90, whitelist=("<td>", "</td>")),
+    licence="Apache-2.0",
+    languages="Chinese and English above all",
 )
 
 _PARSING = Prompt("<image>document parsing.", dialect="grounded_blocks")

@@ -1,8 +1,7 @@
-"""The engine of DeepSeek-OCR and the models of its kind: their configs and features on transformers' own classes.
+"""The engine of DeepSeek-OCR and the models of its tensors: their configs and features on transformers' own class.
 Knows no files of the user's, no layout, HTTP or Cog; runs no code from a checkpoint."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ocr.engines.checkpoint import load_tokenizer, read_json, token_id
 from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
+from ocr.engines.seeing import sam_bytes
 from ocr.errors import SetupError
 from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import IMAGE, DeepSeekCard
@@ -27,18 +27,29 @@ from ocr.settings import Settings
 
 def load(folder: Path, card: DeepSeekCard, settings: Settings) -> NativeEngine[Page]:
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
+    processor, model = load_parts(folder, card, settings, UnlimitedOcrForConditionalGeneration, model_config)
+    window = _window(read_json(folder / "config.json")) if card.has_window else None
+    return NativeEngine(processor, DeepSeekNetwork(model, window))
+
+
+def load_parts(
+    folder: Path, card: DeepSeekCard, settings: Settings, model_class: Any, config_of: Callable[..., Any]
+) -> tuple[DeepSeekProcessor, Any]:
+    """The processor of a checkpoint, and its model as a class of transformers with SAM in its vision tower.
+
+    `config_of` makes the class's config of the checkpoint's own, the id of the image token and the card's model_type.
+    """
     hardware = choose_hardware(settings, card.dtype)
     tokenizer = load_tokenizer(folder)
-    checkpoint = read_json(folder / "config.json")
-    config = model_config(checkpoint, token_id(tokenizer, IMAGE), card.model_type)
+    config = config_of(read_json(folder / "config.json"), token_id(tokenizer, IMAGE), card.model_type)
     processor = DeepSeekProcessor(tokenizer, config.text_config.max_position_embeddings, card)
     # SAM's relative positions are a bias on the attention, which flash attention has no input for.
     vision = "eager" if hardware.attention == "eager" else "sdpa"
     attention = {"": vision, "vision_config": vision, "text_config": hardware.attention}
-    model = load_model(UnlimitedOcrForConditionalGeneration, folder, config, hardware, attention)
+    model = load_model(model_class, folder, config, hardware, attention)
     if attends_in_parts(hardware):
         attend_to_whole_views(model)
-    return NativeEngine(processor, DeepSeekNetwork(model, _window(checkpoint) if card.has_window else None))
+    return processor, model
 
 
 def attends_in_parts(hardware: Hardware) -> bool:
@@ -91,6 +102,23 @@ def model_config(
     is read shifted (transformers 5.23); where a model has one, it is in the cache. Raises SetupError for another
     model's config.
     """
+    text = language_fields(checkpoint, model_type)
+    text |= {
+        "layer_types": ["full_attention"] * text["num_hidden_layers"],
+        "sliding_window": 128,  # must not be None; unused when every layer attends fully
+    }
+    vision = {
+        "sam_config": vision_fields(checkpoint, "sam_vit_b", SAM_FIELDS),
+        "encoder_config": vision_fields(checkpoint, "clip-l-14-224", _CLIP_FIELDS),
+    }
+    return UnlimitedOcrConfig(text_config=text, vision_config=vision, image_token_id=image_token_id)
+
+
+def language_fields(checkpoint: Mapping[str, Any], model_type: str) -> dict[str, Any]:
+    """What a config.json says of the language model, by transformers' names.
+
+    Raises SetupError for another model's config, and for one that lacks a number.
+    """
     if checkpoint.get("model_type") != model_type or "language_config" not in checkpoint:
         raise SetupError(
             f"The checkpoint's config.json has model_type {checkpoint.get('model_type')!r}; "
@@ -100,14 +128,10 @@ def model_config(
     absent = [field for field in _TEXT_FIELDS if field not in language]
     if absent:
         raise SetupError(f"The checkpoint's language_config lacks {', '.join(absent)}.")
-    text = {field: language[field] for field in _TEXT_FIELDS} | {
+    return {field: language[field] for field in _TEXT_FIELDS} | {
         **{field: language.get(field, usual) for field, usual in _MORE_TEXT_FIELDS.items()},
-        "layer_types": ["full_attention"] * language["num_hidden_layers"],
-        "sliding_window": 128,  # must not be None; unused when every layer attends fully
         "rope_parameters": {"rope_type": "default", "rope_theta": float(language.get("rope_theta", 10000.0))},
     }
-    vision = _vision_config(checkpoint.get("vision_config", {}).get("width", {}))
-    return UnlimitedOcrConfig(text_config=text, vision_config=vision, image_token_id=image_token_id)
 
 
 _WINDOWS = ("sliding_window", "sliding_window_size")  # its name in the hub's file, and in copies of it
@@ -124,7 +148,7 @@ def _window(checkpoint: Mapping[str, Any]) -> int:
 
 # What a checkpoint calls a dimension, and what transformers does. The hub's own file has the names without a star;
 # those with one are this project's form for smaller models: left out, a dimension is that of the real model.
-_SAM_FIELDS = {
+SAM_FIELDS = {
     "width": "hidden_size",
     "layers": "num_hidden_layers",
     "heads": "num_attention_heads",
@@ -145,12 +169,18 @@ _CLIP_FIELDS = {
 }
 
 
-def _vision_config(width: dict[str, Any]) -> dict[str, Any]:
-    sam, clip = width.get("sam_vit_b", {}), width.get("clip-l-14-224", {})
-    return {
-        "sam_config": {theirs: sam[ours] for ours, theirs in _SAM_FIELDS.items() if ours in sam},
-        "encoder_config": {theirs: clip[ours] for ours, theirs in _CLIP_FIELDS.items() if ours in clip},
-    }
+def vision_fields(checkpoint: Mapping[str, Any], encoder: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """What a config.json says of one of its vision encoders, by transformers' names for those of the checkpoint."""
+    given = vision_encoders(checkpoint).get(encoder, {})
+    return {theirs: given[ours] for ours, theirs in names.items() if ours in given}
+
+
+def vision_encoders(checkpoint: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """A config.json's vision encoders by name. Raises SetupError for one of another kind, as DeepSeek-VL2's is."""
+    width = checkpoint.get("vision_config", {}).get("width", {})
+    if not isinstance(width, Mapping):
+        raise SetupError(f"The checkpoint's vision_config has width {width!r}; this model's names its encoders there.")
+    return width
 
 
 def normalise(pixels: Sequence[Pixels]) -> Tensor:
@@ -158,19 +188,6 @@ def normalise(pixels: Sequence[Pixels]) -> Tensor:
     levels = torch.from_numpy(np.stack(pixels)).float()
     normalised: Tensor = rearrange((levels / 255 - 0.5) / 0.5, "views height width rgb -> views rgb height width")
     return normalised.contiguous()
-
-
-def _sam_numbers(side: int, sam: Any, in_parts: bool) -> int:
-    """How many numbers SAM computes with at most for a square view of so many px, layers with and without windows.
-
-    Its scores stand beside what positions add to them, and in windows beside copies of both.
-    """
-    places, place = (side // sam.patch_size) ** 2, sam.window_size**2
-    windows = math.ceil(side / sam.patch_size / sam.window_size) ** 2
-    in_windows = windows * place * (4 * sam.num_attention_heads * place + 3 * sam.hidden_size)
-    whole = places * 5 * sam.hidden_size + (0 if in_parts else 2 * sam.num_attention_heads * places**2)
-    forward = places * (2 * sam.mlp_dim + 3 * sam.hidden_size)
-    return int(max(in_windows, whole, forward))
 
 
 class DeepSeekNetwork(Network[Page]):
@@ -190,11 +207,11 @@ class DeepSeekNetwork(Network[Page]):
     def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
         """See `Network`: SAM's, for the view of the whole page, or for the tiles that are seen at a time."""
         sam = self.model.config.vision_config.sam_config
-        in_parts = attends_in_parts(hardware)
-        sides = [len(page.views.whole)] + [len(tile) for tile in page.views.tiles]
-        numbers = [_sam_numbers(side, sam, in_parts) for side in sides]
-        at_once = max(numbers) if hardware.device.type == "cpu" else max(numbers[0], sum(numbers[1:]))
-        return at_once * hardware.dtype.itemsize
+        scores = 0 if attends_in_parts(hardware) else 2 * hardware.dtype.itemsize  # a bias, and what it is made of
+        whole, *tiles = (
+            sam_bytes(len(view), sam, hardware.dtype, scores) for view in (page.views.whole, *page.views.tiles)
+        )
+        return max(whole, *tiles) if hardware.device.type == "cpu" else max(whole, sum(tiles))
 
     @torch.inference_mode()
     def image_features(self, whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:

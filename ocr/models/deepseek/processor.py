@@ -8,8 +8,7 @@ from tokenizers import Tokenizer
 from ocr.engines.checkpoint import token_id
 from ocr.engines.processor import Processor, Ready
 from ocr.engines.prompts import fill
-from ocr.models.card import Card
-from ocr.models.deepseek.card import BOS, IMAGE
+from ocr.models.deepseek.card import BOS, IMAGE, DeepSeekCard
 from ocr.models.deepseek.views import SquareViews, Views, square_views, view_scale
 from ocr.types import PageInput
 
@@ -29,14 +28,15 @@ class DeepSeekProcessor(Processor[Page]):
 
     skip_special_tokens = False  # the marks are part of the answer
 
-    def __init__(self, tokenizer: Tokenizer, context: int, card: Card) -> None:
+    def __init__(self, tokenizer: Tokenizer, context: int, card: DeepSeekCard) -> None:
         super().__init__(tokenizer, context, card.end_tokens, card.ngram_limit)
         self._bos, self.image_token = token_id(tokenizer, BOS), token_id(tokenizer, IMAGE)
+        self._has_newlines = card.has_newlines
 
     def prepare(self, page: PageInput) -> Page:
         """A page's views and prompt. Raises InputError for words that the model's special tokens stand in."""
         views = square_views(page.image, page.preset)
-        count = image_token_count(views)
+        count = image_token_count(views, self._has_newlines)
         ids = self._prompt_ids(fill(page.prompt, page.text, self.reserved), count)
         return Page(self.checked(ids, count), count, EXTENT, views)
 
@@ -53,15 +53,16 @@ class DeepSeekProcessor(Processor[Page]):
         return view_scale(size, preset)
 
 
-def image_token_count(views: Views) -> int:
+def image_token_count(views: Views, has_newlines: bool = True) -> int:
     """How many `<image>` tokens stand for these views in the prompt.
 
-    A grid of h rows by w features has a newline feature at the end of each row; one separator closes the whole.
+    A grid of h rows by w features has, with newlines, one more at the end of each row; one separator closes the whole.
     """
-    count = _grid_tokens(len(views.whole)) + 1
-    return count + (_grid_tokens(len(views.tiles[0]), views.rows, views.columns) if views.tiles else 0)
+    more = int(has_newlines)
+    count = _grid_tokens(len(views.whole), more) + 1
+    return count + (_grid_tokens(len(views.tiles[0]), more, views.rows, views.columns) if views.tiles else 0)
 
 
-def _grid_tokens(side: int, rows: int = 1, columns: int = 1) -> int:
-    """Of rows by columns square views with sides of so many px, stitched into one grid of features."""
-    return rows * side // FEATURE * (columns * side // FEATURE + 1)
+def _grid_tokens(side: int, more: int, rows: int = 1, columns: int = 1) -> int:
+    """Of rows by columns square views with sides of so many px, in one grid of features with so many more to a row."""
+    return rows * side // FEATURE * (columns * side // FEATURE + more)

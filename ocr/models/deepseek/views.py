@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from ocr.engines.tiles import tile_grid, tiles
+
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
+FEWEST_TILES = 2  # that a page is cut into, by the hub's own code
 GREY = (127, 127, 127)  # int(255 * 0.5): the models' mean colour, which pads their square views
 
 
@@ -42,8 +45,9 @@ def square_views(page: Image.Image, preset: SquareViews) -> Views:
         whole = page.resize(size, Image.Resampling.BICUBIC)
     if preset.tile is None or max(page.size) <= preset.tile:
         return Views(np.asarray(whole))
-    columns, rows = tile_grid(*page.size, tile=preset.tile, max_tiles=preset.most_tiles)
-    return Views(np.asarray(whole), _tiles(page, preset.tile, columns, rows), columns, rows)
+    columns, rows = tile_grid(*page.size, tile=preset.tile, fewest=FEWEST_TILES, most=preset.most_tiles)
+    crops = tuple(map(np.asarray, tiles(page, preset.tile, columns, rows)))
+    return Views(np.asarray(whole), crops, columns, rows)
 
 
 def view_scale(size: tuple[int, int], preset: SquareViews) -> float:
@@ -55,31 +59,5 @@ def view_scale(size: tuple[int, int], preset: SquareViews) -> float:
     whole = preset.base / max(size)
     if preset.tile is None or max(size) <= preset.tile:
         return whole
-    columns, rows = tile_grid(width, height, tile=preset.tile, max_tiles=preset.most_tiles)
+    columns, rows = tile_grid(width, height, tile=preset.tile, fewest=FEWEST_TILES, most=preset.most_tiles)
     return max(whole, min(columns * preset.tile / width, rows * preset.tile / height))
-
-
-MIN_TILES, MAX_TILES = 2, 9  # the hub's own bounds
-
-
-def tile_grid(width: int, height: int, *, tile: int = 640, max_tiles: int = MAX_TILES) -> tuple[int, int]:
-    """The grid (columns, rows) of 2 to `max_tiles` tiles whose shape is nearest to the page's.
-
-    On an exact tie the later grid, in order of area, wins if the page has more than half the grid's pixels.
-    Source: `find_closest_aspect_ratio` and `dynamic_preprocess` in the hub's modeling_deepseekocr.py.
-    """
-    grids = [(c, r) for c in range(1, max_tiles + 1) for r in range(1, max_tiles + 1)]
-    grids = sorted((g for g in grids if MIN_TILES <= g[0] * g[1] <= max_tiles), key=lambda grid: grid[0] * grid[1])
-    best, smallest = (1, 1), float("inf")
-    for columns, rows in grids:
-        difference = abs(width / height - columns / rows)
-        is_large = width * height > 0.5 * tile * tile * columns * rows
-        if difference < smallest or (difference == smallest and is_large):
-            best, smallest = (columns, rows), difference
-    return best
-
-
-def _tiles(page: Image.Image, tile: int, columns: int, rows: int) -> tuple[Pixels, ...]:
-    resized = page.resize((tile * columns, tile * rows), Image.Resampling.BICUBIC)
-    corners = [(tile * column, tile * row) for row in range(rows) for column in range(columns)]
-    return tuple(np.asarray(resized.crop((x, y, x + tile, y + tile))) for x, y in corners)

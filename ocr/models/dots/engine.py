@@ -1,6 +1,7 @@
 """The dots.ocr engine, which runs dots.mocr too: its config and its features, around transformers' Qwen2 and our own
 vision tower. Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
 from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
-from ocr.engines.native import NativeEngine, Network, tower_bytes
+from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import PatchRules, patch_rows, patch_rules
+from ocr.engines.seeing import tower_bytes
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.dots.card import IMAGE
@@ -113,7 +115,7 @@ class DotsNetwork(Network[Page]):
     def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
         """See `Network`."""
         shape = self.model.config.vision_config
-        return tower_bytes(page.grid, shape.embed, shape.intermediate, hardware.dtype)
+        return tower_bytes(math.prod(page.grid), shape.embed, shape.intermediate, hardware.dtype)
 
     @torch.inference_mode()
     def image_features(self, rows: Tensor, grids: Sequence[Grid]) -> Tensor:

@@ -9,6 +9,7 @@ from ocr.models.patch_grid import family as families
 from ocr.models.tasks import (
     BASE,
     DESCRIBE,
+    DETECT_LAYOUT,
     FREE_OCR,
     GUNDAM,
     LARGE,
@@ -16,6 +17,7 @@ from ocr.models.tasks import (
     MARKDOWN,
     OCR_WITH_BOXES,
     PARSE_FIGURE,
+    PARSE_LAYOUT,
     SMALL,
     SPOT_TEXT,
     TINY,
@@ -185,6 +187,13 @@ OVISOCR2 = replace(
     own_prompt=None,
     languages="not said",
 )
+
+
+def _by_regions(**asked: Prompt) -> Mapping[str, Prompt]:
+    """The tasks of a model that reads regions one by one, by what it is asked of them (`ocr.models.layout.labels`)."""
+    return {PARSE_LAYOUT: Prompt("", regions=asked), DETECT_LAYOUT: Prompt("", regions={}, lists_boxes=True)}
+
+
 _PADDLE_IMAGE = "<|IMAGE_PLACEHOLDER|>"
 _PADDLE_FRAME = Frame(
     before=f"<|begin_of_sentence|>User: <|IMAGE_START|>{_PADDLE_IMAGE}<|IMAGE_END|>",
@@ -207,6 +216,11 @@ PADDLEOCR_VL = GridCard(
         LOCATE: replace(_PADDLE_SPOT, lists_boxes=True, selects=True),
         OCR_WITH_BOXES: _PADDLE_SPOT,
         SPOT_TEXT: replace(_PADDLE_SPOT, lists_boxes=True),
+        **_by_regions(
+            text=Prompt("OCR:"),
+            table=Prompt("Table Recognition:", dialect="otsl"),
+            formula=Prompt("Formula Recognition:"),
+        ),
     },
     own_prompt=Prompt("{text}", dialect="otsl"),  # such as Table Recognition:, Formula Recognition:
     presets=_ANY_SIZE,
@@ -226,6 +240,12 @@ GLM_OCR = GridCard(
     tasks={
         MARKDOWN: Prompt("Text Recognition:", sampling=_GLM_SAMPLING),
         FREE_OCR: Prompt("Text Recognition:", sampling=_GLM_SAMPLING),
+        **_by_regions(
+            text=Prompt("Text Recognition:", sampling=_GLM_SAMPLING),
+            table=Prompt("Table Recognition:", sampling=_GLM_SAMPLING),
+            formula=Prompt("Formula Recognition:", sampling=_GLM_SAMPLING),
+            seal=Prompt("Text Recognition:", sampling=_GLM_SAMPLING),
+        ),
     },
     own_prompt=Prompt("{text}", sampling=_GLM_SAMPLING),  # such as Table Recognition:, Formula Recognition:
     presets=_ANY_SIZE,
