@@ -4,7 +4,7 @@ import importlib
 import json
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from ocr.models.catalog import MODELS
 from ocr.models.memory import CPU, Demand, demands, shortage
 from ocr.reading.reader import Reader
 from ocr.settings import QUANTIZATIONS, Settings
+from tests import checkpoints_deepseek_2, checkpoints_got, checkpoints_lighton
 from tests.checkpoints import byte_tokenizer, write_deepseek
+from tests.checkpoints_deepseek_2 import write_deepseek_2
 from tests.checkpoints_dots import SPECIAL_IDS, write_dots
 
 GB = 1e9
@@ -95,16 +97,35 @@ def test_closer_looks_take_more(full_size: Told) -> None:
         assert pages["Tiny"] < pages["Small"] < pages["Base"] < pages["Large"]
 
 
-@pytest.mark.parametrize(("model", "write"), [("deepseek-ocr", write_deepseek), ("dots.ocr", write_dots)])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_weights_are_counted_to_the_byte(tmp_path: Path, model: str, write: Callable[[Path], Path], dtype: str) -> None:
-    write(tmp_path / model)
-    settings = Settings(checkpoints=tmp_path, device="cpu", dtype=dtype)
+def write_tiny_got(folder: Path) -> None:
+    config = next(iter(checkpoints_got.CONFIGS.values()))
+    checkpoints_got.write_got(folder, config, checkpoints_got.tiny_model(config))
+
+
+def write_tiny_lighton(folder: Path) -> None:
+    tiny = checkpoints_lighton.AS_THE_HUB
+    checkpoints_lighton.write_lighton(folder, tiny, checkpoints_lighton.tiny_model(tiny))
+
+
+WRITERS: Mapping[str, Callable[[Path], object]] = {
+    "deepseek-ocr": write_deepseek,
+    "deepseek-ocr-2": lambda folder: write_deepseek_2(folder, next(iter(checkpoints_deepseek_2.KINDS.values()))),
+    "dots.ocr": write_dots,
+    "got-ocr2": write_tiny_got,
+    "lightonocr-2": write_tiny_lighton,
+}
+
+
+@pytest.mark.parametrize("model", WRITERS)
+def test_weights_are_counted_to_the_byte(tmp_path: Path, model: str) -> None:
+    WRITERS[model](tmp_path / model)
+    settings = Settings(checkpoints=tmp_path, device="cpu", dtype="bfloat16")
     for demand in demands(model, settings):
         chosen = replace(settings, quantization=demand.quantization)
         loaded: Any = importlib.import_module(MODELS[model].engine).load(tmp_path / model, MODELS[model], chosen)
         network = loaded.network.model
         assert demand.held == sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+        assert min(demand.pages.values(), default=1) > 0
 
 
 def test_weights_that_are_kept_rounded_take_less_to_load(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ class DeepSeekNetwork(Network[Page]):
         whole, *tiles = (
             sam_bytes(len(view), sam, hardware.dtype, scores) for view in (page.views.whole, *page.views.tiles)
         )
-        return max(whole, *tiles) if hardware.device.type == "cpu" else max(whole, sum(tiles))
+        return max([whole, *tiles]) if hardware.device.type == "cpu" else max(whole, sum(tiles))
 
     @torch.inference_mode()
     def image_features(self, whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:
