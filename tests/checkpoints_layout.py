@@ -86,12 +86,17 @@ def tiny_detector(seed: int = 6) -> Any:
     return model
 
 
+def hub_tensors(model: Any) -> dict[str, torch.Tensor]:
+    """The tensors of the hub's file: each once that has two names, and no counters of batches."""
+    tied = ("model.decoder.class_embed", "model.decoder.bbox_embed")
+    named = model.state_dict().items()
+    return {name: tensor for name, tensor in named if not name.startswith(tied) and "num_batches" not in name}
+
+
 def write_detector(folder: Path, model: Any) -> Path:
-    """A checkpoint with this model's weights; like the hub's, with counters of batches that no network needs."""
+    """A checkpoint with this model's weights."""
     folder.mkdir(parents=True)
-    tensors = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
-    for name in [name for name in tensors if name.endswith("running_var")]:
-        tensors[name.replace("running_var", "num_batches_tracked")] = torch.tensor(7)
+    tensors = {name: tensor.clone().contiguous() for name, tensor in hub_tensors(model).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(LAYOUT_CONFIG))
     (folder / "preprocessor_config.json").write_text(json.dumps(LAYOUT_PIXELS))

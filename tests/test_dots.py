@@ -195,6 +195,11 @@ def scripted(folder: Path, tokens: Sequence[int]) -> NativeEngine[Any]:
     return NativeEngine(engine.processor, engine.network)
 
 
+def test_on_a_processor_it_says_that_it_takes_minutes(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dots.load(folder, DOTS_OCR, FLOAT32)
+    assert "On a CPU dots.ocr takes minutes to see a page" in caplog.text
+
+
 @pytest.mark.parametrize("end", ["<|endoftext|>", "<|assistant|>", "<|endofassistant|>"])
 def test_any_of_the_end_tokens_ends_a_page_and_is_not_shown(folder: Path, end: str) -> None:
     engine = scripted(folder, [*dots_ids(folder, "Grüße"), SPECIAL_IDS[end]])

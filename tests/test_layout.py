@@ -14,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from transformers import PPDocLayoutV3ForObjectDetection
 
 from ocr.answers.elements import ELEMENT_TYPES
 from ocr.errors import SetupError
@@ -31,7 +32,7 @@ from ocr.models.layout.detector import (
 from ocr.models.layout.labels import CHECKPOINT, KINDS, kind
 from ocr.weights.status import status
 from tests.checkpoints_dots import FLOAT32
-from tests.checkpoints_layout import LABELS, LAYOUT_CONFIG, LAYOUT_PIXELS, tiny_detector, write_detector
+from tests.checkpoints_layout import LABELS, LAYOUT_CONFIG, LAYOUT_PIXELS, hub_tensors, tiny_detector, write_detector
 from tests.pictures import golden_picture
 
 RULES = pixel_rules(LAYOUT_PIXELS)
@@ -155,6 +156,18 @@ def test_numbers_are_those_of_the_checkpoint() -> None:
     assert config.id2label == dict(enumerate(LABELS))
     assert config.backbone_config.stage_out_channels == [8, 12, 16, 20]
     assert PixelRules((128, 96), (0, 0, 0), (1, 1, 1), 0.00392156862745098) == RULES
+
+
+def test_a_full_size_network_has_as_many_bytes_as_its_checkpoint() -> None:
+    labels = {str(index): label for index, label in enumerate(KINDS)}
+    backbone = {"model_type": "hgnet_v2", "arch": "L", "out_features": ["stage1", "stage2", "stage3", "stage4"]}
+    sizes = {"num_queries": 300, "d_model": 256, "encoder_hidden_dim": 256, "decoder_layers": 6}
+    config = model_config({"model_type": "pp_doclayout_v3", "id2label": labels, "backbone_config": backbone, **sizes})
+    with torch.device("meta"):
+        tensors = hub_tensors(PPDocLayoutV3ForObjectDetection(config))
+    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    assert len(labels) == 25
+    assert 133_270_468 - total == pytest.approx(133 * len(tensors), rel=0.02)  # the rest is their names and places
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A random DeepSeek-OCR beside transformers' generate() on the same weights, in turns, and the machine's limits."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,10 +20,11 @@ from bench.full_size import Values, write_checkpoint
 from bench.gpu_check.report import Row
 from bench.gpu_check.setup import Bench, roomy_folder
 from ocr.decoding.loop import RunningBatch
+from ocr.decoding.recording import Record
 from ocr.decoding.rules import Budget
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import in_order
-from ocr.engines.native import NativeEngine
+from ocr.engines.native import NativeEngine, recorder
 from ocr.models.catalog import MODELS
 from ocr.models.deepseek.engine import load, normalise
 from ocr.settings import Settings
@@ -218,21 +219,33 @@ class TokenClock(BaseStreamer):  # type: ignore[misc]
 
 
 def steps(bench: Bench) -> Iterator[Row]:
-    """A token of each row at different numbers of rows, with either way to compute the experts."""
+    """A token of each row at different numbers of rows, recorded and not, with either way to compute the experts."""
     engine = loaded_engine(bench)
     for rows in bench.sizes.batches:
         prompts = random_prompts(engine, bench, rows)
         what = f"token, batch {rows}, context {bench.sizes.context}"
         yield tokens(what, bench, engine, prompts)
+        record = recorder(engine.network.model)
+        if record is not None:
+            yield own(f"{what}, steps not recorded", rows, own_steps(engine, bench, prompts, None))
         with batched_experts(engine.network.model):
-            took = median(own_steps(engine, bench, prompts))
-        yield Row(f"{what}, experts by batched_mm", f"{shown(took)}, {rows / took:.0f} tokens/s")
+            yield own(f"{what}, experts by batched_mm", rows, own_steps(engine, bench, prompts, record))
+
+
+def own(what: str, rows: int, seconds: Sequence[float]) -> Row:
+    """Ours alone, for a token of so many rows."""
+    took = median(seconds)
+    return Row(what, f"{shown(took)}, {rows / took:.0f} tokens/s")
 
 
 def tokens(what: str, bench: Bench, engine: Engine, prompts: Tensor) -> Row:
     """A step of as many rows as there are prompts, ours and theirs."""
     rows, context = prompts.shape
-    work = {OURS: lambda: own_steps(engine, bench, prompts), THEIRS: lambda: their_steps(engine, bench, prompts)}
+    record = recorder(engine.network.model)
+    work = {
+        OURS: lambda: own_steps(engine, bench, prompts, record),
+        THEIRS: lambda: their_steps(engine, bench, prompts),
+    }
     limit = step_bytes(engine, rows, context) / bench.read_rate if bench.read_rate else 0.0
     return compared(what, in_turns(bench, work), limit, each=rows)
 
@@ -243,10 +256,10 @@ def random_prompts(engine: Engine, bench: Bench, rows: int) -> Tensor:
     return torch.randint(3, 256, (rows, bench.sizes.context), generator=words).to(engine.network.model.device)
 
 
-def own_steps(engine: Engine, bench: Bench, prompts: Tensor) -> list[float]:
+def own_steps(engine: Engine, bench: Bench, prompts: Tensor, record: Record | None) -> list[float]:
     """Seconds of each step of our loop, the first pass and a few steps after it left out."""
     model = engine.network.model
-    batch = RunningBatch(PaddedRunner(model))
+    batch = RunningBatch(SlotRunner(model, record=record))
     with torch.inference_mode():
         embeds = model.get_input_embeddings()(prompts)
     batch.join([sequence(in_order(row), [Budget(bench.sizes.steps + 1)]) for row in embeds])

@@ -122,8 +122,7 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
     for path in sorted(folder.glob("*.safetensors")):
         file: Any = safe_open(path, framework="pt", backend="pread")
         for name in file.keys():  # noqa: SIM118  it is no mapping
-            if not name.endswith("num_batches_tracked"):  # counted in training, and nothing to a trained network
-                yield name, file.get_slice(name)
+            yield name, file.get_slice(name)
 
 
 def stored_dtype(folder: Path) -> torch.dtype:

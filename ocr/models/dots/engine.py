@@ -1,6 +1,7 @@
 """The dots.ocr engine, which runs dots.mocr too: its config and its features, around transformers' Qwen2 and our own
 vision tower. Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,13 @@ from ocr.models.dots.processor import DotsProcessor, Page
 from ocr.models.dots.vision import Grid, VisionShape, VisionTower
 from ocr.settings import Settings
 
+log = logging.getLogger(__name__)
+
+# bench/full_size.md
+SLOW = (
+    "On a CPU %s takes minutes to see a page: with two cores about 20 at the default resolution, 3 at Base, 1 at Small."
+)
+
 
 def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     """The engine of the checkpoint in a folder. Raises SetupError for one that is not whole or not this model."""
@@ -38,6 +46,8 @@ def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
             "the files are of different checkpoints."
         )
     model = load_model(DotsOCRForCausalLM, folder, config, hardware, hardware.attention)
+    if hardware.device.type == "cpu":
+        log.warning(SLOW, folder.name)
     return NativeEngine(processor, DotsNetwork(model, rules))
 
 

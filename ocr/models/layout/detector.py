@@ -1,6 +1,7 @@
 """PP-DocLayoutV3 as a detector of regions, around transformers' own class: pages to its pixels, what it says to boxes
 in reading order. Knows no text, no HTTP and no Cog; runs no code from a checkpoint."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,9 +48,7 @@ def model_config(checkpoint: Mapping[str, Any]) -> PPDocLayoutV3Config:
             f"that of the detector of regions has {MODEL_TYPE!r}."
         )
     check_fields("config.json", checkpoint, _FIELDS, {})
-    config = PPDocLayoutV3Config.from_dict(dict(checkpoint))
-    config.anchor_image_size = None  # those for one size of page, made ahead; the same are made of any page's size
-    return config
+    return PPDocLayoutV3Config.from_dict(copy.deepcopy(dict(checkpoint)))  # which transformers writes into
 
 
 @dataclass(frozen=True)
