@@ -15,10 +15,11 @@ from transformers import GotOcr2Config, GotOcr2ForConditionalGeneration
 
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import normalised
+from ocr.engines.seeing import sam_bytes
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.got.card import IMAGE
@@ -112,6 +113,12 @@ class GotNetwork(Network[Page]):
         """A page's prompt with the features of its views, one after the other, in the image's places."""
         features = torch.cat([self.image_features(self.pixels([view])) for view in page.views])
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`: scores, what positions add to them, their sum or softmax in float32, and the outcome."""
+        dtype = hardware.dtype
+        scores = 3 * dtype.itemsize if dtype == torch.float32 else 3 * dtype.itemsize + torch.float32.itemsize
+        return sam_bytes(self._rules.side, self.model.config.vision_config, dtype, scores)
 
     def pixels(self, views: Sequence[Image.Image]) -> Tensor:
         """Views as the vision tower takes them, (views, 3, side, side) in float32."""
