@@ -18,7 +18,7 @@ from transformers.generation.streamers import BaseStreamer
 from bench.batches import drawn
 from bench.full_size import Values, write_checkpoint
 from bench.gpu_check.report import Row
-from bench.gpu_check.setup import Bench, roomy_folder
+from bench.gpu_check.setup import Bench, give_back, roomy_folder
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.recording import Record
 from ocr.decoding.rules import Budget
@@ -44,6 +44,8 @@ def loading(bench: Bench) -> Iterator[Row]:
         folder = Path(scratch) / "deepseek-ocr"
         making = bench.seconds(lambda: write_checkpoint(folder, bench.sizes.model, random_values(bench.device)))
         yield Row("random checkpoint made", f"{making:.1f} s", f"{size / 1e9:.2f} GB")
+        yield from in_four_bits(bench, folder)
+        give_back()
         bench.forget_peak()
         loaded: list[Engine] = []
         settings = Settings(device=bench.device.type, dtype="bfloat16")
@@ -52,6 +54,18 @@ def loading(bench: Bench) -> Iterator[Row]:
     text = loaded[0].network.model.config.text_config
     how = f"attention {text._attn_implementation}, experts {text._experts_implementation}"
     yield Row("checkpoint loaded", f"{took:.1f} s", how, memory=bench.peak())
+
+
+def in_four_bits(bench: Bench, folder: Path) -> Iterator[Row]:
+    """What a card must have where weights are in 4 bits, and a token then."""
+    bench.forget_peak()
+    loaded: list[Engine] = []
+    settings = Settings(device=bench.device.type, dtype="bfloat16", quantization="4bit")
+    took = bench.seconds(lambda: loaded.append(load(folder, CARD, settings)))
+    yield Row("checkpoint loaded in 4 bits", f"{took:.1f} s", memory=bench.peak())
+    bench.forget_peak()
+    token = median(own_steps(loaded[0], bench, random_prompts(loaded[0], bench, 1), None))
+    yield Row("token in 4 bits, batch 1", shown(token), memory=bench.peak())
 
 
 def random_values(device: torch.device) -> Values:

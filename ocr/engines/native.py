@@ -18,7 +18,7 @@ from ocr.decoding.sampling import Sampler
 from ocr.decoding.sequence import FirstPass
 from ocr.decoding.sequence import Sequence as DecodedSequence
 from ocr.decoding.sharing import Claim, SharedBatch, Stream
-from ocr.engines.hardware import free_bytes
+from ocr.engines.hardware import Hardware, free_bytes
 from ocr.engines.processor import Processor, R
 from ocr.errors import InputError, ModelError
 from ocr.types import Decoding, Failed, PageInput, Piece, Prepared, Prompt
@@ -40,6 +40,10 @@ class Network(ABC, Generic[R]):
     @abstractmethod
     def first_pass(self, page: R) -> FirstPass:
         """A page's prompt as the model takes it, the image's features in their places."""
+
+    def seeing_bytes(self, page: R, hardware: Hardware) -> float:
+        """What is computed with to see a page, at most, in bytes; 0 where the language model always takes more."""
+        return 0.0
 
     @torch.inference_mode()
     def merge(self, ids: Sequence[int], features: Tensor, image_token: int) -> Tensor:
@@ -65,7 +69,7 @@ class NativeEngine(Generic[R]):
         self._device = network.model.device
         self._batch = SharedBatch(
             lambda: SlotRunner(network.model, network.window, recorder(network.model)),
-            joiners=JOINERS[self._device.type],
+            joiners=JOINERS.get(self._device.type, 0),  # none on `meta`, where nothing is computed
             free_bytes=lambda: free_bytes(self._device) * FOR_CACHES,
         )
 

@@ -12,14 +12,21 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from ocr.engines.hardware import Hardware
+
 SCORES = 2**21  # at a time, 8 MiB
 
 
-def attend_to_whole_views(layers: Iterable[Any]) -> None:
-    """Have those of SAM's layers that have no windows attend as is fastest on a processor in float32.
+def attends_in_parts(hardware: Hardware) -> bool:
+    """Whether SAM's layers without windows attend as is fastest on a processor in float32.
 
     In bf16 scores would be rounded where transformers' own product keeps them exact.
     """
+    return hardware.device.type == "cpu" and hardware.dtype == torch.float32
+
+
+def attend_to_whole_views(layers: Iterable[Any]) -> None:
+    """Have those of SAM's layers that have no windows attend to some of a view's places at a time."""
     for layer in layers:
         if layer.window_size == 0:
             layer.attn = WholeViewAttention(layer.attn)

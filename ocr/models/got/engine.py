@@ -15,11 +15,12 @@ from transformers import GotOcr2Config, GotOcr2ForConditionalGeneration
 
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import normalised
-from ocr.engines.whole_view import attend_to_whole_views
+from ocr.engines.seeing import sam_bytes
+from ocr.engines.whole_view import attend_to_whole_views, attends_in_parts
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.got.card import IMAGE
@@ -43,7 +44,7 @@ def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     # SAM's relative positions are a bias on the attention, which the class adds in a product of its own alone.
     attention = {"": "eager", "vision_config": "eager", "text_config": hardware.attention}
     model = load_model(GotOcr2ForConditionalGeneration, folder, config, hardware, attention)
-    if hardware.device.type == "cpu" and hardware.dtype == torch.float32:
+    if attends_in_parts(hardware):
         attend_to_whole_views(model.model.vision_tower.layers)
     return NativeEngine(processor, GotNetwork(model, rules))
 
@@ -116,6 +117,13 @@ class GotNetwork(Network[Page]):
         """A page's prompt with the features of its views, one after the other, in the image's places."""
         features = torch.cat([self.image_features(self.pixels([view])) for view in page.views])
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`: scores, what positions add to them, their sum or softmax in float32, and the outcome."""
+        dtype = hardware.dtype
+        softmax = 0 if dtype == torch.float32 else torch.float32.itemsize
+        scores = 0 if attends_in_parts(hardware) else 3 * dtype.itemsize + softmax
+        return sam_bytes(self._rules.side, self.model.config.vision_config, dtype, scores)
 
     def pixels(self, views: Sequence[Image.Image]) -> Tensor:
         """Views as the vision tower takes them, (views, 3, side, side) in float32."""
