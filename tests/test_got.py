@@ -15,6 +15,7 @@ from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.decoding.rules import Budget, NgramBan
 from ocr.engines.native import NativeEngine
+from ocr.engines.whole_view import WholeViewAttention
 from ocr.errors import InputError, SetupError
 from ocr.models.catalog import MODELS
 from ocr.models.got.card import GOT_OCR2, Look
@@ -153,6 +154,12 @@ def test_no_twenty_tokens_are_repeated_in_a_whole_answer(tmp_path: Path) -> None
     (rule,) = dull.engine.processor.own_rules()
     assert isinstance(rule, NgramBan)
     assert (rule.n, rule.window) == (20, 32768)
+
+
+def test_views_are_attended_to_as_a_whole_where_that_is_faster(tiny: Tiny) -> None:
+    layers = tiny.engine.network.model.model.vision_tower.layers
+    parts = [index for index, layer in enumerate(layers) if isinstance(layer.attn, WholeViewAttention)]
+    assert parts == tiny.config["vision_config"]["global_attn_indexes"]
 
 
 def test_callers_that_come_and_go_get_what_they_get_alone(tiny: Tiny) -> None:
