@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from bench.full_size import need_checkpoint
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import FirstPass
 from ocr.reading.reader import Reader
 from ocr.settings import QUANTIZATIONS, Settings
@@ -50,7 +50,7 @@ def measure(folder: Path, quantization: str) -> dict[str, Any]:
     held = (*model.parameters(), *model.buffers())
     row["GB held"] = round(sum(tensor.nbytes for tensor in held) / 1e9, 2)
     for rows in (1, 4):
-        runner = PaddedRunner(model)
+        runner = SlotRunner(model)
         sequences: Any = [Row(model.get_input_embeddings(), seed) for seed in range(rows)]
         started = time.process_time()
         scores = runner.prefill(sequences)
@@ -62,7 +62,7 @@ def measure(folder: Path, quantization: str) -> dict[str, Any]:
     return row
 
 
-def _steps(runner: PaddedRunner) -> Iterator[float]:
+def _steps(runner: SlotRunner) -> Iterator[float]:
     for _ in range(STEPS):
         started = time.process_time()
         runner.step()

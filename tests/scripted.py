@@ -48,9 +48,13 @@ class ScriptedModel:
         tokens = self.scripts[max(script, 1) - 1]
         return tokens[min(step, len(tokens) - 1)]
 
-    def __call__(self, *, inputs_embeds: Tensor, past_key_values: Cache, **_inputs: Any) -> Any:
+    def __call__(
+        self, *, inputs_embeds: Tensor, attention_mask: Tensor | None = None, past_key_values: Cache, **_inputs: Any
+    ) -> Any:
         self.rows.append(len(inputs_embeds))
         seen, _ = past_key_values.update(inputs_embeds[:, None], inputs_embeds[:, None], 0)
+        if attention_mask is not None:
+            seen = seen * attention_mask.view(len(seen), 1, -1, 1)
         logits = torch.zeros(len(inputs_embeds), 1, VOCABULARY)
         scripts, steps = seen.amax(dim=(1, 2, 3)).long().tolist(), (seen[:, 0, :, 0] == OWN).sum(dim=1).tolist()
         for row, (script, step) in enumerate(zip(scripts, steps, strict=True)):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget, TokenRule
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sampling import Sampler
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.decoding.sequence import Sequence as DecodedSequence
@@ -40,7 +40,7 @@ def decode(
     model: Any, prompts: Sequence[Tensor | FirstPass], rules: Sequence[Sequence[TokenRule]], **sampling: Any
 ) -> Iterator[Step]:
     """Continue the prompts together, each until one of its rules ends it."""
-    batch = RunningBatch(PaddedRunner(model))
+    batch = RunningBatch(SlotRunner(model))
     sequences = [sequence(prompt, its_rules, **sampling) for prompt, its_rules in zip(prompts, rules, strict=True)]
     outputs = batch.join(sequences)
     while outputs:
@@ -64,7 +64,7 @@ EMPTY = torch.zeros(1, 1)
 class Counting:
     """A runner whose sequences want an A for ever; notes how many run in each step."""
 
-    can_join = is_whole = True
+    is_whole = True
     held_bytes = 0.0
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Counting:
         return torch.nn.functional.one_hot(torch.full((rows,), A), 300).float()
 
 
-class Watched(PaddedRunner):
+class Watched(SlotRunner):
     """Notes the scores of each step, row by row."""
 
     def __init__(self, model: Any, window: int | None = None) -> None:
@@ -97,7 +97,7 @@ class Watched(PaddedRunner):
         return self._noted(super().prefill(sequences), sequences)
 
     def step(self) -> Tensor:
-        return self._noted(super().step(), list(self._sequences))
+        return self._noted(super().step(), [row.sequence for row in self._rows])
 
     def _noted(self, logits: Tensor, sequences: Sequence[Any]) -> Tensor:
         for row, each in zip(logits, sequences, strict=True):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sharing import Stream
 from ocr.documents.page import DrawnPage, NumberedPage
 from ocr.engines.native import NativeEngine
@@ -339,7 +339,7 @@ def test_without_either_half_the_free_memory_decides(
 ) -> None:
     engine = scripted("a" * 99)
     needed = 1.5 * (73 + 1 + len("\nFree OCR.") + 120) * 2 * HIDDEN * 4  # keys and values in float32, room to grow
-    monkeypatch.setattr(PaddedRunner, "held_bytes", 0)
+    monkeypatch.setattr(SlotRunner, "held_bytes", 0)
     monkeypatch.setattr("ocr.engines.native.free_bytes", lambda device: 2 * pages * needed)
     list(read_pages(engine, REQUEST, numbered(4), Decoding(max_new_tokens=120)))
     assert max(engine.network.model.rows) == expected

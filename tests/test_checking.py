@@ -69,6 +69,19 @@ def changed(old: str, new: str) -> list[Element]:
     return [text(element.text.replace(old, new, 1), element.type) for element in WHOLE]
 
 
+def latex(rows: Sequence[Sequence[str]] = TABLE) -> str:
+    body = " \\\\\n\\hline ".join(" & ".join(row) for row in rows)
+    return f"\\begin{{tabular}}{{|l|p{{3cm}}|r|r|}}\n\\hline {body} \\\\\n\\cline{{1-2}}\n\\end{{tabular}}"
+
+
+def test_nothing_is_said_of_the_marks_of_latex() -> None:
+    first, *rest = PROSE
+    answer = f"\\title{{\n{first}\n}}\n\\footnotetext{{ {' '.join(rest)} }}\n{latex()}"
+    assert said(check(PAGE, [text(answer)])) == NOTHING
+    wide = latex().replace("October &", "\\multicolumn{1}{|c|}{ October } &").replace("66.4", "66.9")
+    assert said(check(table(), [text(wide)])) == ([], [], [("66.4", "66.9")])
+
+
 def test_nothing_is_said_of_an_answer_that_has_the_whole_page() -> None:
     found = check(PAGE, WHOLE)
     assert said(found) == NOTHING

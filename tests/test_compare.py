@@ -15,7 +15,7 @@ from bench.compare.machine import Machine
 from bench.compare.work import Comparison, FilledRunner, as_transformers_attends
 from bench.gpu_check import speed
 from bench.gpu_check.setup import Bench
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.engines.native import NativeEngine
 
 ROWS = (
@@ -126,8 +126,8 @@ def test_a_step_sees_the_whole_context(comparison: Comparison) -> None:
     runner = FilledRunner(comparison.model, 20)
     batch = comparison.begin(runner, [*comparison.prompts(2, 1)], 3)
     batch.step()
-    assert runner._mask.shape == (2, 21)
-    assert runner._next.tolist() == [21, 21]
+    assert runner._cache.layers[0].width == 21
+    assert [row.position for row in runner._rows] == [21, 21]
     kept = speed.step_bytes(comparison.engine, 2, 20) - speed.step_bytes(comparison.engine, 2, 0)
     assert runner.held_bytes >= kept
 
@@ -139,7 +139,7 @@ def test_the_least_time_is_that_of_the_operations(comparison: Comparison) -> Non
     model.set_experts_implementation("eager")  # whose products torch counts
     try:
         (prompt,) = comparison.prompts(1, tokens)
-        first = speed.operations(lambda: comparison.begin(PaddedRunner(model), [prompt], 2))
+        first = speed.operations(lambda: comparison.begin(SlotRunner(model), [prompt], 2))
         batch = comparison.begin(FilledRunner(model, context), [*comparison.prompts(2, 1)], 2)
         step = speed.operations(batch.step)
     finally:

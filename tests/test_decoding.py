@@ -9,21 +9,24 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
+from torch import Tensor
 from transformers import (
     DynamicCache,
+    LlamaConfig,
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopPLogitsWarper,
 )
 
-from ocr.decoding.cache import GrowingLayer
+from ocr.decoding.cache import SlotCache, rounded, rounded_rows
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget, Clock, Deadline, EndOfText, TokenRule
-from ocr.decoding.runner import PaddedRunner, pad_left
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sampling import Sampler, nucleus
 from ocr.decoding.text import MOST_HELD, TextStream
 from ocr.engines.native import NativeEngine
+from ocr.errors import ModelError
 from ocr.types import FinishReason, Sampling
 from tests.checkpoints import byte_tokenizer
 from tests.sequences import EMPTY, END, A, Counting, decode, sequence, tokens
@@ -159,7 +162,7 @@ def ragged(
     model: Any, prompts: Sequence[Any], plan: Sequence[tuple[int, int, int]], **sampling: Any
 ) -> list[list[int]]:
     """The tokens of sequences that each join a running batch at a step of their own: (step, prompt, tokens)."""
-    batch = RunningBatch(PaddedRunner(model))
+    batch = RunningBatch(SlotRunner(model))
     sequences = [sequence(prompts[prompt], [NoEnd(count)], **sampling) for _, prompt, count in plan]
     for step in itertools.count():
         for (start, *_), each in zip(plan, sequences, strict=True):
@@ -192,20 +195,22 @@ def test_whoever_joins_and_leaves_gets_the_tokens_it_gets_alone(
     assert ragged(model, prompts, plan, sampling=sampling) == alone
 
 
-def test_padding_goes_with_the_sequence_that_needed_it(model: Any, prompts: list[torch.Tensor]) -> None:
-    runner = PaddedRunner(model)
+def test_what_a_long_sequence_took_goes_with_it(model: Any, prompts: list[torch.Tensor]) -> None:
+    runner = SlotRunner(model)
     batch = RunningBatch(runner)
     batch.join([sequence(prompts[1], [NoEnd(2)]), sequence(prompts[0], [NoEnd(9)])])
-    assert runner._cache.get_seq_length() == 23
     batch.step()
-    assert runner._cache.get_seq_length() == 5 + 1
-    assert not runner._is_padded
+    batch.step()
+    assert runner._cache.layers[0].width == 5 + 2  # of 23 before
+    while not batch.is_empty:
+        batch.step()
+    assert runner.held_bytes == 0
 
 
 # --- The cache --------------------------------------------------------------------------------------------------
 
 
-def test_the_growing_cache_gives_the_logits_of_transformers_own(model: Any, prompts: list[torch.Tensor]) -> None:
+def test_the_cache_gives_the_logits_of_transformers_own(model: Any, prompts: list[torch.Tensor]) -> None:
     own = tokens(decode(model, prompts[:1], [[NoEnd(300)]]))[0]
     cache, ids = DynamicCache(), []
     embeds = prompts[0][None]
@@ -218,43 +223,78 @@ def test_the_growing_cache_gives_the_logits_of_transformers_own(model: Any, prom
     assert own == ids
 
 
-def test_the_growing_cache_holds_what_was_put_in() -> None:
-    layer, reference = GrowingLayer(), []
-    random = torch.Generator().manual_seed(1)
-    for length in (3, 1, 400, 1, 1):
-        new = torch.randn(2, 4, length, 8, generator=random)
-        reference.append(new)
-        keys, values = layer.update(new, -new)
-        whole = torch.cat(reference, dim=-2)
-        assert torch.equal(keys, whole)
-        assert torch.equal(values, -whole)
-        assert layer.get_seq_length() == whole.shape[-2]
+LAYERS, HEADS, SIZE = 2, 4, 8
+CONFIG = LlamaConfig(num_hidden_layers=LAYERS)
+
+
+def prompt_cache(length: int, value: float) -> DynamicCache:
+    """What a prompt of so many tokens leaves, in numbers that tell whose they are and where."""
+    cache = DynamicCache(config=CONFIG)
+    for layer in range(LAYERS):
+        keys = value + torch.arange(float(length))[:, None].expand(1, HEADS, length, SIZE)
+        cache.update(keys, -keys, layer)
+    return cache
+
+
+def step(cache: SlotCache, columns: list[int], value: float) -> list[tuple[Tensor, Tensor]]:
+    """What each layer has of the rows once each has its next token, (rows, heads, columns, head size)."""
+    cache.place(torch.tensor(columns), max(columns) + 1)
+    new = torch.full((len(columns), HEADS, 1, SIZE), value)
+    return [cache.update(new, -new, layer) for layer in range(LAYERS)]
+
+
+def test_rows_begin_together_and_end_where_they_end() -> None:
+    cache = SlotCache(CONFIG)
+    cache.put(prompt_cache(2, 10.0))
+    cache.put(prompt_cache(4, 20.0))
+    cache.make_room(2, 5)
+    for keys, values in step(cache, [2, 4], 7.0):
+        assert keys[:, 1, :, 2].tolist() == [[10, 11, 7, 0, 0], [20, 21, 22, 23, 7]]
+        assert torch.equal(values, -keys)
+
+
+def test_rows_that_stay_keep_their_order_and_what_is_theirs() -> None:
+    cache = SlotCache(CONFIG)
+    for value in (10.0, 20.0, 30.0):
+        cache.put(prompt_cache(3, value))
+    cache.keep([0, 2])
+    cache.put(prompt_cache(1, 40.0))
+    cache.make_room(3, 4)
+    for keys, _ in step(cache, [3, 3, 1], 7.0):
+        assert keys[:, 0, :, 0].tolist() == [[10, 11, 12, 7], [30, 31, 32, 7], [40, 7, 32, 0]]
 
 
 def test_a_step_copies_nothing_while_there_is_room() -> None:
-    layer = GrowingLayer()
-    keys, _ = layer.update(torch.zeros(1, 1, 10, 4), torch.zeros(1, 1, 10, 4))
-    place = keys.data_ptr()
-    for _ in range(200):
-        keys, _ = layer.update(torch.ones(1, 1, 1, 4), torch.ones(1, 1, 1, 4))
-        assert keys.data_ptr() == place
+    cache = SlotCache(CONFIG)
+    cache.put(prompt_cache(10, 1.0))
+    cache.make_room(1, 300)
+    before = step(cache, [10], 7.0)[0][0].data_ptr()
+    for length in range(11, 300):
+        assert not cache.make_room(1, length + 1)
+        assert step(cache, [length], 7.0)[0][0].data_ptr() == before
 
 
-def test_rows_that_join_end_together_and_the_shorter_are_padded_with_zeros() -> None:
-    layer, other = GrowingLayer(), GrowingLayer()
-    layer.update(torch.ones(1, 1, 2, 1), torch.ones(1, 1, 2, 1))
-    other.update(torch.full((2, 1, 5, 1), 2.0), torch.full((2, 1, 5, 1), 2.0))
-    layer.join(other)
-    assert layer.keys[:, 0, :, 0].tolist() == [[0, 0, 0, 1, 1], [2] * 5, [2] * 5]
-    layer.select(torch.tensor([0]), 3)
-    assert layer.keys[:, 0, :, 0].tolist() == [[1, 1]]
-    layer.update(torch.full((1, 1, 1, 1), 7.0), torch.full((1, 1, 1, 1), 7.0))
-    assert layer.values[:, 0, :, 0].tolist() == [[1, 1, 7]]
+def test_rows_that_are_held_for_nobody_go_when_the_others_must_move() -> None:
+    cache = SlotCache(CONFIG)
+    for _ in range(3):
+        cache.put(prompt_cache(3, 1.0))
+    held = cache.held_bytes
+    cache.keep([0])
+    assert not cache.make_room(1, 4)
+    assert cache.held_bytes == held
+    assert cache.make_room(1, 1000)
+    assert cache.held_bytes == 2 * LAYERS * HEADS * SIZE * 4 * rounded(1500)
 
 
-def test_prompts_are_padded_on_the_left() -> None:
-    padded = pad_left([torch.ones(1, 2), torch.ones(3, 2)])
-    assert padded[:, :, 0].tolist() == [[0, 0, 1], [1, 1, 1]]
+def test_a_kind_of_layer_that_rows_cannot_share_is_refused() -> None:
+    config = LlamaConfig(num_hidden_layers=2, sliding_window=8, layer_types=["sliding_attention"] * 2)
+    with pytest.raises(ModelError, match="DynamicSlidingWindowLayer"):
+        SlotCache(config)
+
+
+def test_there_are_few_shapes_of_a_step() -> None:
+    assert [rounded(columns) for columns in (1, 256, 257)] == [256, 256, 512]
+    assert [rounded_rows(rows) for rows in (1, 2, 3, 5, 8, 9, 17)] == [1, 2, 4, 8, 8, 16, 24]
 
 
 # --- Sampling ---------------------------------------------------------------------------------------------------

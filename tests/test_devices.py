@@ -8,7 +8,7 @@ from torch.overrides import TorchFunctionMode
 
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget, NgramBan
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import in_order
 from ocr.engines.native import NativeEngine
 from ocr.types import Sampling
@@ -32,7 +32,7 @@ def test_all_that_decoding_makes_is_made_on_the_device_of_the_model(
     lengths, budgets = (9, 5, 7), (8, 4, 6)
     pages = [torch.randn(length, 80, generator=torch.Generator().manual_seed(length)) for length in lengths]
     with OnNamedDevices():
-        batch = RunningBatch(PaddedRunner(engine.network.model))
+        batch = RunningBatch(SlotRunner(engine.network.model))
         rules = [[Budget(budget), NgramBan(2, 10)] for budget in budgets]
         rows = [sequence(in_order(page), rule, sampling) for page, rule in zip(pages, rules, strict=True)]
         for row in rows:  # each joins while the ones before it are running

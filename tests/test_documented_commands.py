@@ -32,7 +32,7 @@ from tests.pdfs import written
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "SECURITY.md", *(PROJECT / "docs").rglob("*.md")]
 BLOCK = re.compile(r"^ *```(sh|console)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
-INLINE = re.compile(r"`((?:script/|\.venv/bin/|python -m |ocr |cog |pip )[^`\n]+)`")
+INLINE = re.compile(r"`((?:script/|\.venv/bin/|python -m |ocr |cog |pip |uvx |pipx )[^`\n]+)`")
 OPERATORS = re.compile(r"[|&;()<>]+")
 
 # Commands whose words nothing here knows, and why.
@@ -164,6 +164,13 @@ def of_pip(words: Sequence[str]) -> None:
         assert option != "-r" or (PROJECT / file).is_file(), file
 
 
+def of_uvx(words: Sequence[str]) -> None:
+    """Also pipx: the words after the name of this project's program."""
+    names = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
+    start = next((n for n, word in enumerate(words) if word in names), len(words))
+    of_ocr(words[start + 1 :])
+
+
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "ocr": of_ocr,
     "script/ocr": of_ocr,
@@ -174,6 +181,8 @@ PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {
     ".venv/bin/python": of_python,
     "python": of_python,
     "pip": of_pip,
+    "pipx": of_uvx,
+    "uvx": of_uvx,
 }
 
 

@@ -11,14 +11,19 @@ import torch
 from transformers import GotOcr2ForConditionalGeneration
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
+from ocr.answers.boxes import Scale
+from ocr.answers.dialects import PARSERS
 from ocr.decoding.rules import Budget, NgramBan
 from ocr.engines.native import NativeEngine
+from ocr.engines.whole_view import WholeViewAttention
 from ocr.errors import InputError, SetupError
 from ocr.models.catalog import MODELS
 from ocr.models.got.card import GOT_OCR2, Look
 from ocr.models.got.engine import load, model_config
 from ocr.models.got.processor import region, view_rules
 from ocr.models.tasks import BASE, DETECT_LAYOUT, FREE_OCR, GUNDAM, LARGE, LOCATE, MARKDOWN, OCR_WITH_BOXES, READ_REGION
+from ocr.output.blocks import Kind, blocks
+from ocr.output.markdown import MarkdownPage
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prompt
@@ -26,7 +31,7 @@ from tests.checkpoints_dots import FLOAT32
 from tests.checkpoints_got import CONFIGS, HUB_CONFIG, IDS, hub_name, preprocessor, tiny_model, write_got
 from tests.pictures import page
 from tests.sequences import apart, read
-from tests.test_dialects import parse
+from tests.test_dialects import cut, parse
 from tests.test_positions import Page as Reference
 
 TOKENS = 10
@@ -149,6 +154,12 @@ def test_no_twenty_tokens_are_repeated_in_a_whole_answer(tmp_path: Path) -> None
     (rule,) = dull.engine.processor.own_rules()
     assert isinstance(rule, NgramBan)
     assert (rule.n, rule.window) == (20, 32768)
+
+
+def test_views_are_attended_to_as_a_whole_where_that_is_faster(tiny: Tiny) -> None:
+    layers = tiny.engine.network.model.model.vision_tower.layers
+    parts = [index for index, layer in enumerate(layers) if isinstance(layer.attn, WholeViewAttention)]
+    assert parts == tiny.config["vision_config"]["global_attn_indexes"]
 
 
 def test_callers_that_come_and_go_get_what_they_get_alone(tiny: Tiny) -> None:
@@ -323,6 +334,19 @@ def test_an_answer_is_kept_as_it_stands(answer: str, dialect: str, size: int) ->
     assert shown == answer
     assert [element.bbox for element in elements] == [None] * len(elements)
     assert problems == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 10_000])
+def test_markdown_has_tables_and_headings_as_they_were_written_and_formulas_in_dollars(size: int) -> None:
+    page, parser = MarkdownPage(1), PARSERS["mathpix"](Scale(extent=(1000, 1000), page=(10, 10)))
+    fed = itertools.chain(*(parser.feed(piece) for piece in cut(ANSWERS[1], [size])), parser.close())
+    shown = "".join(map(page.write, fed)) + page.close()
+    formulas = {"\\( d=3.5 \\mathrm{~m} \\)": "$d=3.5 \\mathrm{~m}$", "\\[": "$$", "\\]": "$$"}
+    wanted = ANSWERS[1]
+    for written, in_dollars in formulas.items():
+        wanted = wanted.replace(written, in_dollars)
+    assert shown == wanted
+    assert [block.kind for block in blocks(shown)].count(Kind.TABLE) == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 10_000])

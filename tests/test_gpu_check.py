@@ -52,7 +52,8 @@ def expected_rows() -> Iterator[str]:
         yield from (f"{name} {kind}, float32" for kind in ("pages alone", "joining and leaving"))
     yield from ("**flash-attn**", "flash_attention_2")
     yield from ("**Embedded model**", "examples read by deepseek-ocr-tiny, float32")
-    yield from ("**Full-size random DeepSeek-OCR**", "random checkpoint made", "checkpoint loaded", "**Pages**")
+    yield from ("**Full-size random DeepSeek-OCR**", "random checkpoint made")
+    yield from ("checkpoint loaded in 4 bits", "token in 4 bits, batch 1", "checkpoint loaded", "**Pages**")
     for preset, image, prompt in (("Base", "7 tokens, 0 tiles", 18), ("Gundam", "10 tokens, 2 tiles", 21)):
         yield f"vision, {preset} ({image})"
         yield f"page to views and prompt on the processor, {preset}"
@@ -61,6 +62,12 @@ def expected_rows() -> Iterator[str]:
     for rows in (1, 2, 3):
         yield f"token, batch {rows}, context 12"
         yield f"token, batch {rows}, context 12, experts by batched_mm"
+    yield from (
+        "**Many pages**",
+        "page alone, Base, 5 tokens at most",
+        "document of 3 pages",
+        "3 callers of a page each",
+    )
 
 
 def broken() -> Iterator[Row]:

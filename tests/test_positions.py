@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from ocr.decoding import cache
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import DeepStack, FirstPass
 from tests.sequences import apart, read
 
@@ -168,11 +168,11 @@ def test_positions_that_only_count_tokens_would_be_another_text(model: Any, page
 
 
 def test_the_cache_is_of_the_kinds_that_the_config_asks_for(model: Any) -> None:
-    runner = PaddedRunner(model)
+    runner = SlotRunner(model)
     kinds = [type(layer).__name__ for layer in runner._cache.layers]
     is_hybrid = isinstance(model, Qwen3_5ForConditionalGeneration)
-    assert kinds == (["LinearAttentionLayer"] * 2 if is_hybrid else ["GrowingLayer"] * 2) + ["GrowingLayer"]
-    assert runner.can_join
+    assert kinds == (["LinearAttentionLayer"] * 2 if is_hybrid else ["SlotLayer"] * 2) + ["SlotLayer"]
+    assert runner._cache.is_of_slots is not is_hybrid
     one, more = (cache.row_bytes(runner.one_token(), 60, new) for new in (40, 140))
     growing = 1 if is_hybrid else 3
     assert more - one == growing * 100 * 1.5 * (2 * 2 * 8 * 4)  # layers, tokens, growth; keys and values, heads, size

@@ -209,7 +209,8 @@ def test_of_every_model_it_is_told_when_it_is_loaded(
 ) -> None:
     found = SimpleNamespace(is_ready=True, folder=Path("weights"))
     monkeypatch.setattr("ocr.reading.reader.status", lambda *_: found)
-    monkeypatch.setattr("ocr.reading.reader.importlib.import_module", lambda _: SimpleNamespace(load=lambda *_: "it"))
+    module = SimpleNamespace(load=lambda *_: "it", warn=lambda *_: None)
+    monkeypatch.setattr("ocr.reading.reader.importlib.import_module", lambda _: module)
     caplog.set_level("INFO", "ocr")
     assert Reader(Settings()).engine(model) == "it"
     assert caplog.messages[0].startswith(f"Loaded {model} in ")

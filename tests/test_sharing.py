@@ -12,7 +12,7 @@ import torch
 
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sharing import Claim, SharedBatch, Stream
 from ocr.engines.native import NativeEngine
 from ocr.errors import ModelError, SetupError
@@ -106,9 +106,8 @@ def test_callers_in_threads_of_their_own_get_what_they_get_alone(engines: dict[s
 class Room:
     """A batch whose rows take 10 bytes each, on a machine with so many in all; the tokens of its pages are all A."""
 
-    def __init__(self, total: float = 1e9, joiners: int = 1, can_join: bool = True) -> None:
+    def __init__(self, total: float = 1e9, joiners: int = 1) -> None:
         self.runner = Counting()
-        self.runner.can_join = can_join
         self.batch = SharedBatch(
             lambda: self.runner, joiners=joiners, free_bytes=lambda: total - 10 * len(self.runner.running)
         )
@@ -196,17 +195,6 @@ def test_a_few_join_between_two_steps(joiners: int, sizes: list[int]) -> None:
             add(stream, number, 9)
         ends(stream, 3)
     assert room.runner.sizes[: len(sizes)] == sizes
-
-
-def test_where_a_runner_takes_nobody_in_those_that_wait_join_when_it_is_empty() -> None:
-    room = Room(can_join=False)
-    with room.batch.stream() as stream:
-        add(stream, 0, 3)
-        assert next(iter(stream.outputs())).tokens == 1
-        add(stream, 1, 2)
-        add(stream, 2, 2)
-        assert ends(stream, 3) == [0, 1, 2]
-    assert room.runner.sizes == [1, 1, 1, 2, 2]
 
 
 # --- Whoever goes -----------------------------------------------------------------------------------------------
@@ -352,14 +340,14 @@ def test_a_mistake_of_the_thread_itself_keeps_nobody_waiting() -> None:
 
 
 def test_joined_caches_that_broke_off_are_not_whole(engine: NativeEngine[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = PaddedRunner(engine.network.model)
+    runner = SlotRunner(engine.network.model)
     batch = RunningBatch(runner)
     prompts = [engine.network.merge(list(range(3, 3 + length)), torch.zeros(0, 80), 299) for length in (5, 9)]
     batch.join([sequence(prompts[0], [Budget(9)])])
     with pytest.raises(RuntimeError):
         batch.join([sequence(torch.zeros(4, 79), [Budget(9)])])  # of another width
     assert runner.is_whole
-    monkeypatch.setattr("ocr.decoding.cache.GrowingLayer.join", lambda layer, other: [][0])
+    monkeypatch.setattr("ocr.decoding.cache.SlotLayer.put", lambda layer, row, other: [][0])
     with pytest.raises(IndexError):
         batch.join([sequence(prompts[1], [Budget(9)])])
     assert not runner.is_whole

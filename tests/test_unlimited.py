@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
 
-from ocr.decoding import cache
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget
 from ocr.engines.hardware import choose_hardware
@@ -208,15 +207,19 @@ def test_without_the_window_it_would_be_another_model(tiny: Tiny, references: li
 
 def test_the_cache_takes_no_more_than_the_prompt_and_the_window(tiny: Tiny) -> None:
     runner = Watched(tiny.engine.network.model, tiny.window)
-    one = runner.one_token()
-    assert cache.row_bytes(one, 100, 30_000) == cache.row_bytes(one, 100, tiny.window)
     started = sequence(torch.zeros(7, tiny.engine.network.model.config.text_config.hidden_size), [Forced(40)])
     batch = RunningBatch(runner)
     batch.join([started])
-    while not batch.is_empty:
-        columns = runner._cache.layers[0].get_seq_length()
-        assert columns == 7 + min(len(started.tokens) - 1, tiny.window) == runner._mask.shape[1]
+    while len(started.tokens) < 39:
         batch.step()
+        assert runner._cache.layers[0].width == 7 + min(len(started.tokens) - 1, tiny.window)
+
+
+def test_a_page_claims_no_more_than_its_prompt_and_the_window(tiny: Tiny) -> None:
+    def claimed(new_tokens: int) -> float:
+        return tiny.engine._claim(100, Decoding(max_new_tokens=new_tokens)).bytes
+
+    assert claimed(tiny.window - 1) < claimed(tiny.window) == claimed(300)
 
 
 def test_callers_that_share_the_engine_get_what_they_get_alone(tiny: Tiny) -> None:

@@ -173,9 +173,22 @@ def test_without_a_network_the_reason_and_the_command_are_told_and_no_password(
     assert "wordOfHonour" not in said and left(root) == []
 
 
-def test_without_pip_it_is_named(index: Hub, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pip_that_fails_is_named(index: Hub, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert "pip ended with status 1: it said nothing" in failure(root) and left(root) == []
+
+
+@pytest.mark.parametrize(("program", "words"), [("pip", ""), ("uvx", "--quiet pip ")])
+def test_where_python_has_no_pip_another_downloads(
+    program: str, words: str, index: Hub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert f"pip is needed to download from it, and {sys.executable} has none; install pip" in failure(root)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / program).write_text('#!/bin/sh\necho "$@"\nexit 1\n')
+    (tmp_path / "bin" / program).chmod(0o755)
+    assert f"pip ended with status 1: {words}download --no-input" in failure(root) and left(root) == []
 
 
 def test_too_little_disk_space_is_noticed_first(index: Hub, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ from bench.gpu_check.setup import Bench, Sizes
 from bench.gpu_check.speed import Engine, Page
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget
-from ocr.decoding.runner import PaddedRunner
-from ocr.decoding.sequence import in_order
-from ocr.models.deepseek.attention import WholeViewAttention
+from ocr.decoding.runner import SlotRunner
+from ocr.decoding.sequence import FirstPass, in_order
+from ocr.engines.whole_view import WholeViewAttention
 from ocr.models.deepseek.engine import DeepSeekNetwork
 from ocr.types import Decoding, Piece
 from tests.sequences import sequence
@@ -96,7 +96,7 @@ class Comparison:
         (prompt,) = self.prompts(rows=1, tokens=tokens)
         return Work(
             prefill_name(tokens),
-            lambda: [self.bench.seconds(lambda: self.begin(PaddedRunner(self.model), [prompt], 1))],
+            lambda: [self.bench.seconds(lambda: self.begin(SlotRunner(self.model), [prompt], 1))],
             lambda: [self.bench.seconds(lambda: self.generate(1, input_ids=prompt[None]))],
             self.least_of_prefill(tokens),
         )
@@ -136,7 +136,7 @@ class Comparison:
         """Ids (rows, tokens) of ordinary tokens."""
         return torch.randint(3, 256, (rows, tokens), generator=torch.Generator().manual_seed(rows))
 
-    def begin(self, runner: PaddedRunner, prompts: Sequence[Tensor], tokens: int) -> RunningBatch:
+    def begin(self, runner: SlotRunner, prompts: Sequence[Tensor], tokens: int) -> RunningBatch:
         """A batch of prompts after their first pass."""
         batch = RunningBatch(runner)
         with torch.inference_mode():
@@ -207,21 +207,24 @@ def view_operations(config: Any, side: int) -> int:
     return speed.operations(lambda: network.image_features(view, None, 1))
 
 
-class FilledRunner(PaddedRunner):
+class FilledRunner(SlotRunner):
     """A runner whose sequences begin with so many keys and values of chance, in place of a first pass."""
 
     def __init__(self, model: Any, context: int) -> None:
         super().__init__(model)
         self._model, self._context = model, context
 
-    @torch.inference_mode()
     def prefill(self, sequences: Any) -> Tensor:
         """See `Runner`; the scores are of chance."""
-        rows, cache = len(sequences), self._new_cache()
-        fill(cache, self._model, rows, self._context)
-        mask = torch.ones(rows, self._context, dtype=torch.long)
-        self._take_in(sequences, cache, mask, torch.full((rows,), self._context))
-        return torch.randn(rows, self._model.config.text_config.vocab_size)
+        scores = super().prefill(sequences)
+        for row in self._rows:
+            row.prompt = row.position = self._context
+        return scores
+
+    def _first(self, _first: FirstPass) -> tuple[Cache, Tensor]:
+        cache = DynamicCache(config=self._decoder.config)
+        fill(cache, self._model, 1, self._context)
+        return cache, torch.randn(1, self._model.config.text_config.vocab_size)
 
 
 @torch.inference_mode()
@@ -229,8 +232,7 @@ def fill(cache: Cache, model: Any, rows: int, context: int) -> None:
     """Put keys and values of chance into all layers of a cache."""
     text = model.config.text_config
     heads, size = text.num_key_value_heads, text.hidden_size // text.num_attention_heads
-    seeded = torch.Generator().manual_seed(rows)
-    chance = torch.randn(rows, heads, context, size, dtype=model.dtype, generator=seeded)
+    chance = torch.randn(rows, heads, context, size, dtype=model.dtype)
     for layer in range(text.num_hidden_layers):
         cache.update(chance, chance, layer)
 

@@ -11,10 +11,12 @@ from bench.gpu_check.report import Row
 from bench.gpu_check.setup import Bench
 from bench.gpu_check.tiny import DEEPSEEK, DOTS, Engine, Tiny, all_logits, difference, equal, near
 from ocr.decoding.loop import RunningBatch
+from ocr.decoding.recording import Record
 from ocr.decoding.rules import Budget
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import FirstPass
 from ocr.engines.hardware import choose_hardware
+from ocr.engines.native import recorder
 from ocr.errors import SetupError
 from ocr.models.catalog import MODELS
 from ocr.reading.reader import Reader
@@ -43,6 +45,9 @@ def batches(bench: Bench) -> Iterator[Row]:
             own = alone(engine, pages, count)
             yield equal(f"{tiny.name} pages alone", dtype, own, wanted, "float32 on the processor")
             yield joining(f"{tiny.name} joining and leaving", dtype, engine, pages, own)
+            if record := recorder(engine.network.model):
+                what = f"{tiny.name} joining and leaving, steps recorded"
+                yield joining(what, dtype, engine, pages, own, record)
 
 
 def prompts(bench: Bench, engine: Engine, tiny: Tiny) -> list[FirstPass]:
@@ -63,18 +68,27 @@ def alone(engine: Engine, pages: Sequence[FirstPass], count: int) -> list[list[i
     return [tokens(decode(engine.network.model, [page], [[Budget(count)]]))[0] for page in pages]
 
 
-def joining(what: str, dtype: str, engine: Engine, pages: Sequence[FirstPass], own: Sequence[Sequence[int]]) -> Row:
+def joining(
+    what: str,
+    dtype: str,
+    engine: Engine,
+    pages: Sequence[FirstPass],
+    own: Sequence[Sequence[int]],
+    record: Record | None = None,
+) -> Row:
     """Whether pages that join and leave a running batch get the tokens that they get alone."""
     budgets = [max(1, int(part * len(page))) for page, (_, part) in zip(own, PLAN, strict=True)]
-    found = running(engine, pages, budgets)
+    found = running(engine, pages, budgets, record)
     return equal(
         what, dtype, found, [page[:budget] for page, budget in zip(own, budgets, strict=True)], "each page alone"
     )
 
 
-def running(engine: Engine, pages: Sequence[FirstPass], budgets: Sequence[int]) -> list[list[int]]:
+def running(
+    engine: Engine, pages: Sequence[FirstPass], budgets: Sequence[int], record: Record | None
+) -> list[list[int]]:
     """The tokens of the pages, each of which joins a running batch by the plan and leaves it after its budget."""
-    batch = RunningBatch(PaddedRunner(engine.network.model))
+    batch = RunningBatch(SlotRunner(engine.network.model, record=record))
     rows = [sequence(page, [Budget(budget)]) for page, budget in zip(pages, budgets, strict=True)]
     for step in itertools.count():
         for row, (start, _) in zip(rows, PLAN, strict=True):

@@ -42,6 +42,8 @@ class Sizes:
     context: int  # tokens of a prompt in a batch
     batches: Sequence[int]
     steps: int  # tokens that are timed
+    pages: int  # of a document
+    page_tokens: int  # of each of its pages, at most
     repeats: int  # of a page's vision in a round
     rounds: int  # of ours and generate() in turns
 
@@ -65,6 +67,8 @@ FULL = Sizes(
     context=300,
     batches=(1, 8, 32),
     steps=40,
+    pages=20,
+    page_tokens=300,
     repeats=3,
     rounds=3,
 )
@@ -91,6 +95,8 @@ SMALL = Sizes(
     context=12,
     batches=(1, 2, 3),
     steps=4,
+    pages=3,
+    page_tokens=5,
     repeats=1,
     rounds=1,
 )

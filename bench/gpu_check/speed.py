@@ -1,7 +1,7 @@
 """A random DeepSeek-OCR beside transformers' generate() on the same weights, in turns, and the machine's limits."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,12 +18,13 @@ from transformers.generation.streamers import BaseStreamer
 from bench.batches import drawn
 from bench.full_size import Values, write_checkpoint
 from bench.gpu_check.report import Row
-from bench.gpu_check.setup import Bench, roomy_folder
+from bench.gpu_check.setup import Bench, give_back, roomy_folder
 from ocr.decoding.loop import RunningBatch
+from ocr.decoding.recording import Record
 from ocr.decoding.rules import Budget
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import in_order
-from ocr.engines.native import NativeEngine
+from ocr.engines.native import NativeEngine, recorder
 from ocr.models.catalog import MODELS
 from ocr.models.deepseek.engine import load, normalise
 from ocr.settings import Settings
@@ -43,6 +44,8 @@ def loading(bench: Bench) -> Iterator[Row]:
         folder = Path(scratch) / "deepseek-ocr"
         making = bench.seconds(lambda: write_checkpoint(folder, bench.sizes.model, random_values(bench.device)))
         yield Row("random checkpoint made", f"{making:.1f} s", f"{size / 1e9:.2f} GB")
+        yield from in_four_bits(bench, folder)
+        give_back()
         bench.forget_peak()
         loaded: list[Engine] = []
         settings = Settings(device=bench.device.type, dtype="bfloat16")
@@ -51,6 +54,18 @@ def loading(bench: Bench) -> Iterator[Row]:
     text = loaded[0].network.model.config.text_config
     how = f"attention {text._attn_implementation}, experts {text._experts_implementation}"
     yield Row("checkpoint loaded", f"{took:.1f} s", how, memory=bench.peak())
+
+
+def in_four_bits(bench: Bench, folder: Path) -> Iterator[Row]:
+    """What a card must have where weights are in 4 bits, and a token then."""
+    bench.forget_peak()
+    loaded: list[Engine] = []
+    settings = Settings(device=bench.device.type, dtype="bfloat16", quantization="4bit")
+    took = bench.seconds(lambda: loaded.append(load(folder, CARD, settings)))
+    yield Row("checkpoint loaded in 4 bits", f"{took:.1f} s", memory=bench.peak())
+    bench.forget_peak()
+    token = median(own_steps(loaded[0], bench, random_prompts(loaded[0], bench, 1), None))
+    yield Row("token in 4 bits, batch 1", shown(token), memory=bench.peak())
 
 
 def random_values(device: torch.device) -> Values:
@@ -219,21 +234,33 @@ class TokenClock(BaseStreamer):  # type: ignore[misc]
 
 
 def steps(bench: Bench) -> Iterator[Row]:
-    """A token of each row at different numbers of rows, with either way to compute the experts."""
+    """A token of each row at different numbers of rows, recorded and not, with either way to compute the experts."""
     engine = loaded_engine(bench)
     for rows in bench.sizes.batches:
         prompts = random_prompts(engine, bench, rows)
         what = f"token, batch {rows}, context {bench.sizes.context}"
         yield tokens(what, bench, engine, prompts)
+        record = recorder(engine.network.model)
+        if record is not None:
+            yield own(f"{what}, steps not recorded", rows, own_steps(engine, bench, prompts, None))
         with batched_experts(engine.network.model):
-            took = median(own_steps(engine, bench, prompts))
-        yield Row(f"{what}, experts by batched_mm", f"{shown(took)}, {rows / took:.0f} tokens/s")
+            yield own(f"{what}, experts by batched_mm", rows, own_steps(engine, bench, prompts, record))
+
+
+def own(what: str, rows: int, seconds: Sequence[float]) -> Row:
+    """Ours alone, for a token of so many rows."""
+    took = median(seconds)
+    return Row(what, f"{shown(took)}, {rows / took:.0f} tokens/s")
 
 
 def tokens(what: str, bench: Bench, engine: Engine, prompts: Tensor) -> Row:
     """A step of as many rows as there are prompts, ours and theirs."""
     rows, context = prompts.shape
-    work = {OURS: lambda: own_steps(engine, bench, prompts), THEIRS: lambda: their_steps(engine, bench, prompts)}
+    record = recorder(engine.network.model)
+    work = {
+        OURS: lambda: own_steps(engine, bench, prompts, record),
+        THEIRS: lambda: their_steps(engine, bench, prompts),
+    }
     limit = step_bytes(engine, rows, context) / bench.read_rate if bench.read_rate else 0.0
     return compared(what, in_turns(bench, work), limit, each=rows)
 
@@ -244,10 +271,10 @@ def random_prompts(engine: Engine, bench: Bench, rows: int) -> Tensor:
     return torch.randint(3, 256, (rows, bench.sizes.context), generator=words).to(engine.network.model.device)
 
 
-def own_steps(engine: Engine, bench: Bench, prompts: Tensor) -> list[float]:
+def own_steps(engine: Engine, bench: Bench, prompts: Tensor, record: Record | None) -> list[float]:
     """Seconds of each step of our loop, the first pass and a few steps after it left out."""
     model = engine.network.model
-    batch = RunningBatch(PaddedRunner(model))
+    batch = RunningBatch(SlotRunner(model, record=record))
     with torch.inference_mode():
         embeds = model.get_input_embeddings()(prompts)
     batch.join([sequence(in_order(row), [Budget(bench.sizes.steps + 1)]) for row in embeds])

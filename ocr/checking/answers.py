@@ -13,6 +13,12 @@ _INLINE_TAG = re.compile(r"</?(?:sup|sub|br|center)\s*/?>", re.IGNORECASE)
 _TABLE = re.compile(r"</?table\b[^<>]*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z]{2,31});")
 _LINK = re.compile(r"!\[[^\[\]]*\]\([^()\s]*\)|(?<=\])\([^()\s]*\)")
+# LaTeX's marks around text that is no formula: of headings, of tables and their columns.
+_LAYOUT = re.compile(
+    r"\\(?:begin|end)\{[a-z]{1,20}\*?\}(?:\{(?:[^{}]|\{[^{}]{0,99}\}){0,99}\})?"
+    r"|\\multi(?:column|row)(?:\[[a-z]\])?\{[^{}]{0,9}\}\{[^{}]{0,99}\}|\\cline\{[\d-]{0,9}\}"
+    r"|\\(?:hline|title|author|(?:sub){0,2}section|caption|footnotetext)\b\*?"
+)
 _COMMAND = re.compile(r"\\[a-zA-Z]+|[\\^_{}$&]")
 _FRAME = re.compile(r"\\[()\[\]]|\$\$")  # begins or ends a formula
 _CLOSING = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
@@ -65,7 +71,7 @@ def _without_marks(element: Element) -> tuple[str, list[bool]]:
         is_formula[start:end] = [True] * (end - start)
     for spans, marks in ((formulas, _COMMAND), ([(0, len(text))] if element.type == "table" else _tables(text), _TAG)):
         text = _blanked(text, sorted(spans), marks)
-    for marks in (_INLINE_TAG, _LINK):
+    for marks in (_INLINE_TAG, _LINK, _LAYOUT):
         text = marks.sub(_spaces, text)
     return _ENTITY.sub(_character, text), is_formula
 

@@ -1,226 +1,179 @@
 """What a model keeps of the tokens that it has seen, a layer at a time. Knows no model and no sequence."""
 
+from collections.abc import Sequence as Series
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, LinearAttentionLayer
 
+from ocr.errors import ModelError
 
-def new_cache(config: Any, window: int | None = None) -> Cache:
-    """An empty cache of the kinds of layer that a text config asks for, those of full attention as `GrowingLayer`.
+GROWTH = 1.5  # how much longer rows are made than they must be, so that they rarely have to move
+ROUND = 256  # columns that are added at least, and of which there is a whole number
 
-    With a window, those forget all but a prompt and its last so many tokens: `WindowLayer`.
+
+def rounded(columns: int) -> int:
+    """So many columns, and those that complete the last `ROUND` of them."""
+    return -(-columns // ROUND) * ROUND
+
+
+def rounded_rows(rows: int) -> int:
+    """So many rows, and a few more: 1, 2, 4, or a multiple of 8."""
+    return next((few for few in (1, 2, 4) if rows <= few), -(-rows // 8) * 8)
+
+
+class SlotCache(Cache):  # type: ignore[misc]
+    """The rows of a running batch, which come and go one by one. Each begins at column 0 and is as long as it is.
+
+    A step writes each row's token where `place` says, so that nothing is copied but where rows must grow, and has of
+    each layer as many columns as the longest row.
     """
-    layers = DynamicCache(config=config).layers
-    return Cache(layers=[_growing(window) if type(layer) is DynamicLayer else layer for layer in layers])
 
+    def __init__(self, config: Any) -> None:
+        """Empty, of the kinds of layer that a text config asks for.
 
-def _growing(window: int | None) -> "GrowingLayer":
-    return GrowingLayer() if window is None else WindowLayer(window)
-
-
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """One layer's keys and values, (rows, heads, tokens, head size), in buffers with room to grow.
-
-    A step writes its token into the space left and hands out views, so that nothing is copied but at the rare growth;
-    transformers' own dynamic layer copies everything at every step, and its static one has attention read its empty
-    end each time.
-    """
-
-    GROWTH = 1.5
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        super().lazy_initialization(key_states, value_states)
-        self._buffers = tuple(
-            states.new_empty(*states.shape[:2], 0, states.shape[3]) for states in (key_states, value_states)
-        )
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start = self.get_seq_length()
-        end = start + key_states.shape[-2]
-        if end > self._buffers[0].shape[-2]:
-            self._grow(start, max(end + 256, int(end * self.GROWTH)))
-        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, start:end] = states
-        return self._show(end)
-
-    def select(self, rows: Tensor, first: int) -> None:
-        """Keep these rows alone, and of their tokens those from `first` on."""
-        length = self.get_seq_length() - first
-        self._buffers = tuple(buffer[rows, :, first:] for buffer in self._buffers)
-        self._show(length)
-
-    def join(self, other: "GrowingLayer") -> None:
-        """Take in the rows of another layer below one's own; the columns that one lacks are zeros."""
-        lengths = self.get_seq_length(), other.get_seq_length()
-        first, their_first, width = self.side_by_side(other)
-        joined = []
-        for mine, theirs in zip(self._buffers, other._buffers, strict=True):
-            rows, heads, _, size = mine.shape
-            buffer = mine.new_zeros(rows + len(theirs), heads, max(width + 256, mine.shape[-2]), size)
-            buffer[:rows, :, first : first + lengths[0]] = mine[:, :, : lengths[0]]
-            buffer[rows:, :, their_first : their_first + lengths[1]] = theirs[:, :, : lengths[1]]
-            joined.append(buffer)
-        self._buffers = tuple(joined)
-        self._show(width)
-
-    def side_by_side(self, other: "GrowingLayer") -> tuple[int, int, int]:
-        """Where the columns of either layer begin once they are joined, and how many there are: they end together."""
-        mine, theirs = self.get_seq_length(), other.get_seq_length()
-        width = max(mine, theirs)
-        return width - mine, width - theirs, width
+        Raises ModelError for a kind that rows of different lengths cannot share.
+        """
+        self._rows = 0
+        super().__init__(layers=[_shared(layer) for layer in DynamicCache(config=config).layers])
+        self._slots = [layer for layer in self.layers if isinstance(layer, SlotLayer)]
 
     @property
-    def next_column(self) -> int:
-        """Where the next token goes."""
-        return int(self.get_seq_length())
+    def is_of_slots(self) -> bool:
+        """Whether all of it stays where it is in a step."""
+        return len(self._slots) == len(self.layers)
 
-    def most_tokens(self, prompt: int, new: int) -> int:
-        """How many tokens of a row are held at most."""
-        return prompt + new
+    @property
+    def held_bytes(self) -> float:
+        """What the rows take at present; layers that do not grow with the text are few enough to leave out."""
+        return float(sum(layer.held_bytes for layer in self._slots))
+
+    def put(self, cache: Cache) -> bool:
+        """Take in the one row of another cache of the same model as the last; whether the others had to move for it."""
+        has_moved = False
+        for mine, theirs in zip(self.layers, cache.layers, strict=True):
+            if isinstance(mine, SlotLayer):
+                has_moved |= mine.put(self._rows, theirs)
+            else:
+                _put_states(self._rows, mine, theirs)
+        self._rows += 1
+        return has_moved
+
+    def keep(self, rows: Series[int]) -> None:
+        """Let go of all rows but these, given in their order."""
+        for layer in self.layers:
+            if isinstance(layer, SlotLayer):
+                layer.keep(rows)
+            else:
+                layer.reorder_cache(torch.tensor(rows, device=layer.device))
+        self._rows = len(rows)
+
+    def make_room(self, rows: int, columns: int) -> bool:
+        """Have room for so many rows of so many columns; whether the rows had to move for it."""
+        moved = [layer.make_room(rows, columns) for layer in self._slots]
+        return any(moved)
+
+    def place(self, columns: Tensor, width: int) -> None:
+        """Say where the next token of each row goes, (rows,), and how many columns the longest row then has."""
+        rows = torch.arange(len(columns), device=columns.device)
+        for layer in self._slots:
+            layer.rows, layer.columns, layer.width = rows, columns, width
+
+
+class SlotLayer(DynamicLayer):  # type: ignore[misc]
+    """One layer's keys and values, (rows, heads, columns, head size), with room for rows to grow.
+
+    transformers' own dynamic layer copies everything at every step, and its static one has all rows be equally long.
+    Where nothing was written there are zeros: attention gives it no weight, but no weight times what is no number
+    would be none either.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffers: tuple[Tensor, ...] = ()
+        self.rows, self.columns, self.width = _NOWHERE, _NOWHERE, 1  # see `SlotCache.place`
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[self.rows, :, self.columns] = states[:, :, 0]
+        keys, values = (buffer[: len(key_states), :, : self.width] for buffer in self._buffers)
+        return keys, values
+
+    def get_seq_length(self) -> int:
+        """How many columns the longest row has before the step."""
+        return self.width - 1
+
+    def put(self, row: int, layer: DynamicLayer) -> bool:
+        """Take in another layer's one row as this one; see `SlotCache`."""
+        held = layer.keys, layer.values
+        if not self._buffers:
+            self._buffers = tuple(states[:, :, :0] for states in held)
+        has_moved = self.make_room(row + 1, held[0].shape[-2])
+        for buffer, states in zip(self._buffers, held, strict=True):
+            buffer[row, :, : states.shape[-2]] = states[0]
+        return has_moved
+
+    def keep(self, rows: Series[int]) -> None:
+        """See `SlotCache`."""
+        for buffer in self._buffers:
+            for to, row in enumerate(rows):
+                if to != row:
+                    buffer[to] = buffer[row]
+
+    def make_room(self, rows: int, columns: int) -> bool:
+        """See `SlotCache`; rows that were held for more sequences are let go of with a move."""
+        held, heads, width, size = self._buffers[0].shape
+        if rows <= held and columns <= width:
+            return False
+        if columns > width:
+            width = rounded(max(columns + ROUND, int(columns * GROWTH)))
+        self._buffers = tuple(_enlarged(buffer, (rows, heads, width, size)) for buffer in self._buffers)
+        return True
 
     @property
     def held_bytes(self) -> int:
         """What the buffers take, their empty ends included."""
-        return sum(buffer.nbytes for buffer in self._buffers) if self.is_initialized else 0
-
-    def _show(self, length: int) -> tuple[Tensor, Tensor]:
-        self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
-        return self.keys, self.values
-
-    def _grow(self, length: int, capacity: int) -> None:
-        grown = []
-        for buffer in self._buffers:
-            larger = buffer.new_empty(*buffer.shape[:2], capacity, buffer.shape[3])
-            larger[:, :, :length] = buffer[:, :, :length]
-            grown.append(larger)
-        self._buffers = tuple(grown)
+        return sum(buffer.nbytes for buffer in self._buffers)
 
 
-class WindowLayer(GrowingLayer):
-    """A layer that keeps prompts whole and of what follows the last `window` tokens: Unlimited-OCR's.
-
-    What follows goes round and round in as many columns, the same for all rows: keys have their positions in them, so
-    that the order of columns says nothing. A row that joins has nothing in the columns of the tokens before it, which
-    its mask must say, and has filled them all by the time its own first token is overwritten.
-    """
-
-    def __init__(self, window: int) -> None:
-        super().__init__()
-        self.window = window
-        self._prompt = 0  # columns of prompts
-        self._steps = 0  # tokens that each row took since the first prompt
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
-        if not self.is_initialized:
-            self._prompt = key_states.shape[-2]
-            return super().update(key_states, value_states)
-        column, self._steps = self.next_column, self._steps + 1
-        if column == self.get_seq_length():
-            return super().update(key_states, value_states)
-        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, column : column + 1] = states
-        return self.keys, self.values
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """How many columns the next step sees, and where they begin."""
-        length = self.get_seq_length() + query_length
-        return min(length, self._prompt + self.window) if self.is_initialized else length, 0
-
-    def select(self, rows: Tensor, first: int) -> None:
-        super().select(rows, first)
-        self._prompt -= first
-
-    def join(self, other: GrowingLayer) -> None:
-        """As in `GrowingLayer`; the other has seen prompts alone."""
-        first = self.side_by_side(other)[0]
-        super().join(other)
-        self._prompt += first
-
-    def side_by_side(self, other: GrowingLayer) -> tuple[int, int, int]:
-        """As in `GrowingLayer`, but the prompts end together."""
-        theirs = other.get_seq_length()
-        longest = max(self._prompt, theirs)
-        return longest - self._prompt, longest - theirs, longest - self._prompt + self.get_seq_length()
-
-    @property
-    def next_column(self) -> int:
-        return self._prompt + self._steps % self.window
-
-    def most_tokens(self, prompt: int, new: int) -> int:
-        return prompt + min(new, self.window)
+_NOWHERE = torch.zeros(0, dtype=torch.long)
 
 
-def extended(cache: Cache, mask: Tensor) -> Tensor:
-    """The mask (rows, columns), 1 where a row has a token, once each row has its next one."""
-    layer = _telling(cache)
-    if layer is None or layer.next_column == mask.shape[1]:
-        return torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-    mask[:, layer.next_column] = 1
-    return mask
+def _enlarged(buffer: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A buffer of this shape with what was in the other, as far as it has room for it, and zeros."""
+    larger = buffer.new_zeros(shape)
+    kept = buffer[: shape[0]]
+    larger[: len(kept), :, : kept.shape[2]] = kept
+    return larger
 
 
-def joined_mask(cache: Cache, other: Cache, mask: Tensor, theirs: Tensor) -> Tensor:
-    """The mask of two caches that are about to be joined."""
-    mine, more = _telling(cache), _telling(other)
-    if mine is None or more is None:
-        raise TypeError("no layer of these caches tells where tokens are, so they cannot be joined")
-    first, their_first, width = mine.side_by_side(more)
-    return torch.cat([_at(first, mask, width), _at(their_first, theirs, width)])
+def _shared(layer: Any) -> Any:
+    if type(layer) is DynamicLayer:
+        return SlotLayer()
+    if isinstance(layer, LinearAttentionLayer) and not isinstance(layer, DynamicLayer):
+        return layer
+    raise ModelError(f"Rows of a batch cannot share a layer of the kind {type(layer).__name__}.")
 
 
-def _at(first: int, mask: Tensor, width: int) -> Tensor:
-    return torch.nn.functional.pad(mask, (first, width - first - mask.shape[1]))
-
-
-def _telling(cache: Cache) -> GrowingLayer | None:
-    """A layer that tells where each token is, as all of its kind do alike."""
-    return next((layer for layer in cache.layers if isinstance(layer, GrowingLayer)), None)
-
-
-def can_join(cache: Cache) -> bool:
-    """Whether rows of another such cache can be taken in; transformers' own layers with a window cannot."""
-    return all(isinstance(layer, GrowingLayer | LinearAttentionLayer) for layer in cache.layers)
-
-
-def join(cache: Cache, other: Cache) -> None:
-    """Take in the rows of another cache of the same model, below one's own; see `can_join`."""
-    for mine, theirs in zip(cache.layers, other.layers, strict=True):
-        if isinstance(mine, GrowingLayer):
-            mine.join(theirs)
-        else:
-            for kind in ("conv_states", "recurrent_states"):
-                states, more = getattr(mine, kind), getattr(theirs, kind)
-                states.update({at: torch.cat([states[at], more[at]]) for at in states if states[at] is not None})
-
-
-def select(cache: Cache, rows: Tensor, first: int) -> None:
-    """Keep these rows alone, and where the layers can tell tokens apart, those from `first` on; see `can_join`."""
-    for layer in cache.layers:
-        if isinstance(layer, GrowingLayer):
-            layer.select(rows, first)
-        else:
-            layer.reorder_cache(rows)
-
-
-def held_bytes(cache: Cache) -> float:
-    """What a cache takes at present; layers that do not grow with the text are few enough to leave out."""
-    return float(sum(layer.held_bytes for layer in cache.layers if isinstance(layer, GrowingLayer)))
+def _put_states(row: int, mine: LinearAttentionLayer, theirs: LinearAttentionLayer) -> None:
+    """Take another layer's one row into one that keeps a state of all that went before."""
+    if not row:
+        mine.__dict__.update(theirs.__dict__)
+        return
+    for kind in ("conv_states", "recurrent_states"):
+        states, more = getattr(mine, kind), getattr(theirs, kind)
+        states.update({at: torch.cat([states[at], more[at]]) for at in states if states[at] is not None})
 
 
 def row_bytes(cache: Cache, prompt: int, new: int) -> float:
     """What a row of so many tokens takes at most, in bytes, judged by a cache of one row with one token."""
-    return sum(_layer_bytes(layer, prompt, new) for layer in cache.layers)
+    return sum(_layer_bytes(layer, prompt + new) for layer in cache.layers)
 
 
-def _layer_bytes(layer: Any, prompt: int, new: int) -> float:
+def _layer_bytes(layer: Any, tokens: int) -> float:
     if isinstance(layer, LinearAttentionLayer):
         states = [*layer.conv_states.values(), *layer.recurrent_states.values()]
         return float(sum(state.nbytes for state in states if state is not None))
     token_bytes: float = layer.keys[:, :, :1].nbytes + layer.values[:, :, :1].nbytes
-    if isinstance(layer, GrowingLayer):
-        return token_bytes * layer.most_tokens(prompt, new) * layer.GROWTH
-    return token_bytes * min(prompt + new, getattr(layer, "sliding_window", prompt + new))
+    return token_bytes * tokens * GROWTH

@@ -43,7 +43,7 @@ class RunningBatch:
         return not self.running
 
     def join(self, sequences: Series[Sequence]) -> list[Output]:
-        """They join, each with its first token; where the runner takes nobody in, the batch must be empty.
+        """They join, each with its first token.
 
         If that fails they are not in; the others are as they were while `runner.is_whole`.
         """

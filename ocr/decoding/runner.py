@@ -1,22 +1,24 @@
 """The forward pass over the sequences of a running batch, with its cache and positions. Knows any causal language
 model of transformers; knows no rules, no sampling, no text and no images."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from collections.abc import Sequence as Series
-from typing import Any, Protocol
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, DynamicCache
 
-from ocr.decoding import cache as caches
-from ocr.decoding.sequence import Sequence
+from ocr.decoding.cache import SlotCache, rounded, rounded_rows
+from ocr.decoding.recording import Record, Recordings
+from ocr.decoding.sequence import FirstPass, Sequence
 
 
 class Runner(Protocol):
     """Who computes the next scores of sequences that run together. How it lays them out in memory is its own matter."""
 
-    can_join: bool  # whether sequences may be given a first pass while others are running
     is_whole: bool  # whether those that run are as they were, after a first pass of others failed
 
     @property
@@ -43,84 +45,131 @@ class Runner(Protocol):
         ...
 
 
-class PaddedRunner:
-    """A `Runner` whose cache holds the sequences as rows that end together, the shorter ones padded on the left.
+class State(NamedTuple):
+    """What the next step of a row takes."""
 
-    One product serves all rows. A joiner's prompt runs by itself, and is then put beside the others; when a sequence
-    leaves, the padding that no other needs goes with it.
+    token: int
+    position: int
+    column: int  # where its keys and values go
+    used: int  # columns that it then has
+
+
+IDLE = State(0, 0, 0, 1)  # of a row that no sequence has
+
+
+@dataclass
+class Row:
+    """A running sequence: how far it is."""
+
+    sequence: Sequence
+    prompt: int  # tokens
+    position: int  # of its next token
+    steps: int = 0  # taken since the prompt
+
+    def state(self, window: int | None) -> State:
+        """Its state before the next step.
+
+        With a window, what follows the prompt goes round and round in as many columns: keys have their positions in
+        them, so that the order of columns says nothing.
+        """
+        column, used = self.steps, self.steps + 1
+        if window is not None:
+            column, used = column % window, min(used, window)
+        return State(self.sequence.tokens[-1], self.position, self.prompt + column, self.prompt + used)
+
+
+class SlotRunner:
+    """A `Runner` whose sequences each have a row of the cache, the first to come the first.
+
+    A joiner's prompt runs by itself, then its keys and values are put beside the others'. From then on one product
+    serves all rows. Shorter rows are masked where they end.
     """
 
-    def __init__(self, model: Any, window: int | None = None) -> None:
-        """With a window, a token sees of those before it the prompt and the last so many, itself counted."""
+    def __init__(self, model: Any, window: int | None = None, record: Record | None = None) -> None:
+        """With a window, a token sees of those before it the prompt and the last so many, itself counted.
+
+        With `record`, steps are recorded where the cache lets them be, in a few shapes: `ocr.decoding.recording`.
+        """
         # Not the model itself: some classes take no features for later layers, or put their own positions in.
         self._decoder, self._head = model.get_decoder(), model.get_output_embeddings()
         self._embed, self._device = model.get_input_embeddings(), model.device
         self._window = window
-        self._sequences: list[Sequence] = []
+        self._rows: list[Row] = []
         self._cache = self._new_cache()
-        self.can_join = caches.can_join(self._cache)
+        self._recordings = Recordings(record) if record and self._cache.is_of_slots else None
         self.is_whole = True
 
     @property
     def held_bytes(self) -> float:
         """See `Runner`."""
-        return caches.held_bytes(self._cache)
+        return self._cache.held_bytes
 
-    def _new_cache(self) -> Cache:
-        return caches.new_cache(self._decoder.config, self._window)
+    def _new_cache(self) -> SlotCache:
+        return SlotCache(self._decoder.config)
 
     @torch.inference_mode()
     def prefill(self, sequences: Series[Sequence]) -> Tensor:
         """See `Runner`."""
-        passes = [sequence.first_pass for sequence in sequences]
-        embeds = pad_left([each.embeds for each in passes])  # (rows, tokens, hidden)
-        mask = pad_left([torch.ones_like(each.positions[0]) for each in passes])  # (rows, tokens), 1 where real
-        positions = pad_left([each.positions.T for each in passes]).movedim(-1, 0)  # (axes, rows, tokens)
-        cache = self._new_cache()
-        logits = self._forward(embeds, mask if _is_padded(mask) else None, positions, cache, **_deepstack(sequences))
-        # The next position follows the largest on any axis: an image of h by w tokens takes max(h, w) positions.
-        self._take_in(sequences, cache, mask, positions.amax(dim=(0, 2)) + 1)
-        return logits
+        passes = [self._first(sequence.first_pass) for sequence in sequences]
+        self.is_whole = False  # rows that are to grow may have moved in some layers alone
+        for sequence, (cache, _) in zip(sequences, passes, strict=True):
+            if self._cache.put(cache) and self._recordings is not None:
+                self._recordings.forget()
+            self._rows.append(Row(sequence, *_extent(sequence.first_pass.positions)))
+        self.is_whole = True
+        return torch.cat([logits for _, logits in passes])
 
-    def _take_in(self, sequences: Series[Sequence], cache: Cache, mask: Tensor, following: Tensor) -> None:
-        if not self._sequences:
-            self._cache, self._mask, self._next = cache, mask, following
-        else:
-            joined = caches.joined_mask(self._cache, cache, self._mask, mask)
-            self.is_whole = False  # layers that have joined are not as they were
-            caches.join(self._cache, cache)
-            self._mask = joined
-            self._next = torch.cat([self._next, following])
-            self.is_whole = True
-        self._sequences += sequences
-        self._is_padded = _is_padded(self._mask)
+    def _first(self, first: FirstPass) -> tuple[Cache, Tensor]:
+        """What a prompt leaves in a cache of its own, and the scores (1, vocabulary) of what follows it."""
+        cache = DynamicCache(config=self._decoder.config)
+        return cache, self._forward(first.embeds[None], None, first.positions[:, None], cache, **_deepstack(first))
 
     @torch.inference_mode()
     def step(self) -> Tensor:
         """See `Runner`."""
-        tokens = torch.tensor([sequence.tokens[-1] for sequence in self._sequences], device=self._device)
-        self._mask = caches.extended(self._cache, self._mask)
-        axes = len(self._sequences[0].first_pass.positions)
-        positions = self._next[None, :, None].expand(axes, -1, 1)
-        self._next = self._next + 1
-        return self._forward(
-            self._embed(tokens[:, None]), self._mask if self._is_padded else None, positions, self._cache
-        )
+        states = [row.state(self._window) for row in self._rows]
+        for row in self._rows:
+            row.steps, row.position = row.steps + 1, row.position + 1
+        if self._recordings is not None:
+            return self._recorded(self._recordings, states)
+        used = [state.used for state in states]
+        self._cache.make_room(len(states), max(used))
+        return self._next(self._given(states), max(used), is_ragged=len(set(used)) > 1)
+
+    def _recorded(self, recordings: Recordings, states: Series[State]) -> Tensor:
+        """A step in one of a few shapes, so that most were recorded before."""
+        rows, width = rounded_rows(len(states)), rounded(max(state.used for state in states))
+        if self._cache.make_room(rows, width):
+            recordings.forget()
+        given = self._given([*states, *[IDLE] * (rows - len(states))])
+        with _attention(self._decoder.config, "sdpa"):  # flash-attn looks at a mask before it computes
+            logits = recordings.run((rows, width), given, lambda given: self._next(given, width, is_ragged=True))
+        return logits[: len(states)]
+
+    def _given(self, states: Series[State]) -> Tensor:
+        """What the rows' states say as one tensor, (4, rows)."""
+        return torch.tensor(states, device=self._device).T
+
+    def _next(self, given: Tensor, width: int, *, is_ragged: bool) -> Tensor:
+        """The scores of what follows the rows' last tokens, (rows, vocabulary)."""
+        tokens, positions, columns, used = given
+        self._cache.place(columns, width)
+        axes = len(self._rows[0].sequence.first_pass.positions)
+        mask = torch.arange(width, device=self._device) < used[:, None] if is_ragged else None
+        if mask is not None and self._decoder.config._attn_implementation == "sdpa":
+            mask = mask[:, None, None]  # as attention takes it, so that nothing is asked of what is in it
+        embeds = self._embed(tokens[:, None])
+        return self._forward(embeds, mask, positions[None, :, None].expand(axes, -1, 1), self._cache)
 
     @torch.inference_mode()
     def drop(self, sequences: Collection[Sequence]) -> None:
         """See `Runner`."""
-        kept = [row for row, sequence in enumerate(self._sequences) if sequence not in sequences]
-        self._sequences = [self._sequences[row] for row in kept]
-        if not kept:
+        kept = [at for at, row in enumerate(self._rows) if row.sequence not in sequences]
+        self._rows = [self._rows[at] for at in kept]
+        if kept or self._recordings is not None:  # what was recorded knows where the rows lie
+            self._cache.keep(kept)
+        else:
             self._cache = self._new_cache()
-            return
-        rows = torch.tensor(kept, device=self._device)
-        mask = self._mask[rows]
-        first = int(mask.amax(dim=0).argmax()) if self.can_join else 0  # the columns before it are padding in every row
-        caches.select(self._cache, rows, first)
-        self._mask, self._next = mask[:, first:], self._next[rows]
-        self._is_padded = _is_padded(self._mask)
 
     def _forward(self, embeds: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache, **extra: Any) -> Tensor:
         out = self._decoder(
@@ -137,32 +186,33 @@ class PaddedRunner:
     @torch.inference_mode()
     def one_token(self) -> Cache:
         """A cache that holds one token of one sequence: what it takes tells what others take."""
-        cache = self._new_cache()
+        cache = DynamicCache(config=self._decoder.config)
         embeds = self._embed(torch.zeros(1, 1, dtype=torch.long, device=self._device))
         self._decoder(inputs_embeds=embeds, past_key_values=cache, use_cache=True)
         return cache
 
 
-def pad_left(rows: Series[Tensor]) -> Tensor:
-    """Tensors (tokens, …) of different lengths as one, (rows, longest, …), with zeros on the left."""
-    longest = max(map(len, rows))
-    padded = rows[0].new_zeros(len(rows), longest, *rows[0].shape[1:])
-    for place, row in zip(padded, rows, strict=True):
-        place[longest - len(row) :] = row
-    return padded
+def _extent(positions: Tensor) -> tuple[int, int]:
+    """How many tokens have these positions, (axes, tokens), and the position after them.
+
+    It follows the largest on any axis: an image of h by w tokens takes max(h, w) positions.
+    """
+    return positions.shape[1], int(positions.max()) + 1
 
 
-def _is_padded(mask: Tensor) -> bool:
-    """A mask without padding says nothing, and without one attention takes its fast causal path."""
-    return not bool(mask.all())
-
-
-def _deepstack(sequences: Series[Sequence]) -> dict[str, Any]:
+def _deepstack(first: FirstPass) -> dict[str, Any]:
     """The features for later layers, as the decoders of transformers take them; nothing for a model without."""
-    stacks = [sequence.first_pass.deepstack for sequence in sequences if sequence.first_pass.deepstack]
-    if not stacks:
+    stack = first.deepstack
+    if stack is None:
         return {}
-    return {
-        "visual_pos_masks": pad_left([stack.at for stack in stacks]),
-        "deepstack_visual_embeds": [torch.cat(layer) for layer in zip(*(s.features for s in stacks), strict=True)],
-    }
+    return {"visual_pos_masks": stack.at[None], "deepstack_visual_embeds": list(stack.features)}
+
+
+@contextmanager
+def _attention(config: Any, how: str) -> Iterator[None]:
+    before = config._attn_implementation
+    config._attn_implementation = how
+    try:
+        yield
+    finally:
+        config._attn_implementation = before

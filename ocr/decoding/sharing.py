@@ -113,7 +113,7 @@ class SharedBatch:
         runner, claims = self._batch.runner, [each.claim for each in (place, *joining, *self._places.values())]
         if len(claims) == 1:
             return True
-        if len(joining) == self._joiners if runner.can_join else self._places:
+        if len(joining) == self._joiners:
             return False
         if len(claims) > min(claim.together for claim in claims):
             return False

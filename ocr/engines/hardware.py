@@ -2,6 +2,7 @@
 
 import logging
 import math
+import mmap
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +47,17 @@ def choose_hardware(settings: Settings, dtype: str = "auto") -> Hardware:
     `dtype` is the one a model is best computed in, where the settings leave it open. Raises SetupError where a setting
     asks for what the machine cannot do.
     """
-    device = _device(settings.device)
+    device = choose_device(settings.device)
     chosen = _dtype(dtype if settings.dtype == "auto" else settings.dtype, device)
     attention, bits = _attention(settings.attention, device, chosen), QUANTIZATIONS[settings.quantization]
     hardware = Hardware(device, chosen, attention, settings.threads, bits)
-    log.info("Running on %s.", hardware)
+    if device.type != "meta":  # on which nothing runs
+        log.info("Running on %s.", hardware)
     return hardware
 
 
-def _device(wanted: str) -> torch.device:
+def choose_device(wanted: str) -> torch.device:
+    """The device by its name or `auto`. Raises SetupError for one that is not there."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise SetupError(
             "OCR_DEVICE is 'cuda', but torch sees no CUDA device here; use auto or cpu, or start with a GPU."
@@ -119,6 +122,14 @@ def free_bytes(device: torch.device) -> float:
         free, _total = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return min(_free_in_machine(), _free_in_container())
+
+
+OWN = Path("/proc/self/statm")  # pages of memory, of this process
+
+
+def own_bytes() -> float:
+    """The memory that this process has taken, in bytes; 0 on a system that does not say."""
+    return int(OWN.read_text().split()[1]) * mmap.PAGESIZE if OWN.exists() else 0
 
 
 def _free_in_machine() -> float:

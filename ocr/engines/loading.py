@@ -22,7 +22,8 @@ def load_model(
 ) -> Any:
     """The model in evaluation mode on the wanted device, its weights read straight into the wanted dtype.
 
-    From then on torch computes with the wanted number of threads.
+    From then on torch computes with the wanted number of threads. On the device `meta` tensors have shapes and take
+    no memory, and the weights are not read.
 
     Raises SetupError with the first few names unless every tensor of the model is in the checkpoint, in its shape,
     and no other tensor is there: a model with some weights left random answers nonsense without a sign of it.
@@ -30,13 +31,15 @@ def load_model(
     torch.set_num_threads(hardware.threads)
     transformers_logging.disable_progress_bar()  # in a server's log it is noise
     options = {
-        "dtype": _stored_dtype(folder) if hardware.bits else hardware.dtype,
+        "dtype": stored_dtype(folder) if hardware.bits else hardware.dtype,
         "attn_implementation": dict(attention) if isinstance(attention, Mapping) else attention,
         "experts_implementation": hardware.experts,
     }
     try:
         with freed_memory_goes_back():
-            if hardware.bits:
+            if hardware.device.type == "meta":
+                model = _without_weights(model_class, config, options, hardware.bits)
+            elif hardware.bits:
                 model = _in_bits(model_class, folder, config, options, hardware.bits)
                 for parameter in model.parameters():
                     parameter.data = parameter.data.to(hardware.dtype)
@@ -69,8 +72,7 @@ def _in_bits(model_class: Any, folder: Path, config: Any, options: Mapping[str, 
     Where an earlier start has kept the outcome, that is mapped and the weights are not read.
     """
     packed = PackedFile(folder, bits)
-    model = without_weights(model_class, config, options)
-    quantize(model, bits)
+    model = _without_weights(model_class, config, options, bits)
     if packed.fill(model):
         return model
     model = _as_stored(model_class, folder, config, options)
@@ -79,10 +81,13 @@ def _in_bits(model_class: Any, folder: Path, config: Any, options: Mapping[str, 
     return model
 
 
-def without_weights(model_class: Any, config: Any, options: Mapping[str, Any]) -> Any:
-    """The model whose tensors have shapes and take no memory."""
+def _without_weights(model_class: Any, config: Any, options: Mapping[str, Any], bits: int | None) -> Any:
+    """The model on the device `meta`, quantised where bits are given."""
     with torch.device("meta"):
-        return model_class._from_config(copy.deepcopy(config), **options)
+        model = model_class._from_config(copy.deepcopy(config), **options)
+    if bits:
+        quantize(model, bits)
+    return model
 
 
 # Parameters of glibc's mallopt, from malloc.h, in bytes: memory above the end of the heap that is given back, and the
@@ -120,7 +125,7 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
             yield name, file.get_slice(name)
 
 
-def _stored_dtype(folder: Path) -> torch.dtype:
+def stored_dtype(folder: Path) -> torch.dtype:
     """The dtype of a checkpoint's first tensor, which is that of all."""
     _name, tensor = next(_tensors(folder))
     dtype: torch.dtype = tensor[:0].dtype

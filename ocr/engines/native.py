@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from ocr.decoding import cache
+from ocr.decoding.recording import CudaGraphs, Record
 from ocr.decoding.rules import Clock, common_rules
-from ocr.decoding.runner import PaddedRunner
+from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sampling import Sampler
 from ocr.decoding.sequence import FirstPass
 from ocr.decoding.sequence import Sequence as DecodedSequence
 from ocr.decoding.sharing import Claim, SharedBatch, Stream
-from ocr.engines.hardware import free_bytes
+from ocr.engines.hardware import Hardware, free_bytes
 from ocr.engines.processor import Processor, R
 from ocr.errors import InputError, ModelError
 from ocr.types import Decoding, Failed, PageInput, Piece, Prepared, Prompt
@@ -39,6 +40,10 @@ class Network(ABC, Generic[R]):
     @abstractmethod
     def first_pass(self, page: R) -> FirstPass:
         """A page's prompt as the model takes it, the image's features in their places."""
+
+    def seeing_bytes(self, page: R, hardware: Hardware) -> float:
+        """What is computed with to see a page, at most, in bytes; 0 where the language model always takes more."""
+        return 0.0
 
     @torch.inference_mode()
     def merge(self, ids: Sequence[int], features: Tensor, image_token: int) -> Tensor:
@@ -63,14 +68,14 @@ class NativeEngine(Generic[R]):
         self.network = network
         self._device = network.model.device
         self._batch = SharedBatch(
-            lambda: PaddedRunner(network.model, network.window),
-            joiners=JOINERS[self._device.type],
+            lambda: SlotRunner(network.model, network.window, recorder(network.model)),
+            joiners=JOINERS.get(self._device.type, 0),  # none on `meta`, where nothing is computed
             free_bytes=lambda: free_bytes(self._device) * FOR_CACHES,
         )
 
     @cached_property
     def _one_token(self) -> Any:
-        return PaddedRunner(self.network.model, self.network.window).one_token()
+        return SlotRunner(self.network.model).one_token()
 
     def check(self, prompt: Prompt, text: str) -> None:
         """See `ocr.types.Engine`."""
@@ -114,6 +119,7 @@ class NativeEngine(Generic[R]):
         if decoding.together:
             return Claim(bytes=0, together=decoding.together)
         new_tokens = min(self.processor.context - prompt_tokens, decoding.max_new_tokens)
+        new_tokens = min(new_tokens, self.network.window or new_tokens)
         return Claim(cache.row_bytes(self._one_token, prompt_tokens, new_tokens), MOST_TOGETHER[self._device.type])
 
     def _sequence(self, ready: R, prompt: Prompt, decoding: Decoding, clock: Clock) -> DecodedSequence:
@@ -126,3 +132,9 @@ class NativeEngine(Generic[R]):
             text=self.processor.text_stream(),
             clock=clock,
         )
+
+
+def recorder(model: Any) -> Record | None:
+    """What records the steps of a model, where there is a GPU; whoever asks for plain attention wants plain steps."""
+    is_plain = model.get_decoder().config._attn_implementation == "eager"
+    return CudaGraphs() if model.device.type == "cuda" and not is_plain else None

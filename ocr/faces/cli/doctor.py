@@ -48,6 +48,7 @@ def examine() -> Iterator[Finding]:
     model = _needed(settings, reader)[0]
     yield from RUNTIMES[MODELS[model].runtime](settings, model)
     yield from _weights(settings, reader)
+    yield from _memory(settings, reader)
     yield from _fonts()
     for name, (find, use) in OPTIONAL.items():
         yield Finding(State.OK, name, "installed") if find() else Finding(State.NOTE, name, f"not installed: {use}")
@@ -113,6 +114,31 @@ def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:
     note = demo_note(needed[0])
     says = f"stands for {needed[0]}"
     yield Finding(State.NOTE, "auto", f"{says}: {note}") if note else Finding(State.OK, "auto", says)
+
+
+def _memory(settings: Settings, reader: Reader) -> Iterator[Finding]:
+    """What each model that is there takes, its weights in so many bits, and what fits where the settings do not.
+
+    Of a demo model nobody asks, and for it alone torch would not be imported.
+    """
+    needed = _needed(settings, reader)
+    for model, card in MODELS.items():
+        is_meant = card.runtime == "torch" and (model in needed or not card.demo_of)
+        if not is_meant or not status(model, settings.checkpoints).is_ready:
+            continue
+        try:
+            memory = importlib.import_module("ocr.models.memory")
+            found = memory.demands(model, settings)
+        except ImportError:
+            return  # what is found of the runtime says so
+        except SetupError as error:
+            yield Finding(State.WRONG, "memory", f"{model}: {error}")
+            continue
+        for demand in found:
+            yield Finding(State.OK, "memory", f"{model}, OCR_QUANTIZATION={demand.quantization}: {demand}")
+        if says := memory.shortage(found, settings.quantization):
+            state = State.WRONG if model in needed else State.NOTE
+            yield Finding(state, "memory", f"{model}: {says}")
 
 
 def _fonts() -> Iterator[Finding]:

@@ -13,11 +13,12 @@ from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneratio
 
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import load_tokenizer, read_json, token_id
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
+from ocr.engines.seeing import sam_bytes
+from ocr.engines.whole_view import attend_to_whole_views, attends_in_parts
 from ocr.errors import SetupError
-from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import IMAGE, DeepSeekCard
 from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
 from ocr.models.deepseek.views import Pixels
@@ -46,19 +47,9 @@ def load_parts(
     vision = "eager" if hardware.attention == "eager" else "sdpa"
     attention = {"": vision, "vision_config": vision, "text_config": hardware.attention}
     model = load_model(model_class, folder, config, hardware, attention)
-    if hardware.device.type == "cpu" and hardware.dtype == torch.float32:
-        attend_to_whole_views(model)
+    if attends_in_parts(hardware):
+        attend_to_whole_views(model.model.vision_tower.sam_encoder.layers)
     return processor, model
-
-
-def attend_to_whole_views(model: Any) -> None:
-    """Have SAM's layers without windows attend as is fastest on a processor in float32.
-
-    In bf16 scores would be rounded where transformers' own product keeps them exact.
-    """
-    for layer in model.model.vision_tower.sam_encoder.layers:
-        if layer.window_size == 0:
-            layer.attn = WholeViewAttention(layer.attn)
 
 
 _TEXT_FIELDS = (
@@ -197,6 +188,15 @@ class DeepSeekNetwork(Network[Page]):
         tiles = normalise(views.tiles) if views.tiles else None
         features = self.image_features(normalise([views.whole]), tiles, views.rows)
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`: SAM's, for the view of the whole page, or for the tiles that are seen at a time."""
+        sam = self.model.config.vision_config.sam_config
+        scores = 0 if attends_in_parts(hardware) else 2 * hardware.dtype.itemsize  # a bias, and what it is made of
+        whole, *tiles = (
+            sam_bytes(len(view), sam, hardware.dtype, scores) for view in (page.views.whole, *page.views.tiles)
+        )
+        return max([whole, *tiles]) if hardware.device.type == "cpu" else max(whole, sum(tiles))
 
     @torch.inference_mode()
     def image_features(self, whole: Tensor, tiles: Tensor | None, rows: int) -> Tensor:

@@ -2,6 +2,7 @@
 vision tower. Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import PatchRules, patch_rows, patch_rules
+from ocr.engines.seeing import tower_bytes
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.dots.card import IMAGE
@@ -119,6 +121,11 @@ class DotsNetwork(Network[Page]):
         rows = torch.from_numpy(patch_rows(page.image, page.size, self._rules))
         features = self.image_features(rows, [page.grid])
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`."""
+        shape = self.model.config.vision_config
+        return tower_bytes(math.prod(page.grid), shape.embed, shape.intermediate, hardware.dtype)
 
     @torch.inference_mode()
     def image_features(self, rows: Tensor, grids: Sequence[Grid]) -> Tensor:

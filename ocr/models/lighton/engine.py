@@ -2,6 +2,7 @@
 user's, no HTTP or Cog; runs no code from a checkpoint."""
 
 import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from transformers import LightOnOcrConfig, LightOnOcrForConditionalGeneration
 
 from ocr.decoding.sequence import FirstPass, in_order
 from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import normalised
+from ocr.engines.seeing import tower_bytes
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.lighton.card import IMAGE
@@ -124,6 +126,13 @@ class LightOnNetwork(Network[Page]):
         width, height = page.size
         seen = self.model.model.get_image_features(self.pixels(page), [(height, width)], return_dict=True)
         return in_order(self.merge(page.ids, torch.cat(list(seen.pooler_output)), self.model.config.image_token_id))
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`: the tower's, and a mask of all patches by all."""
+        vision = self.model.config.vision_config
+        patches = math.prod(page.size) // int(vision.patch_size) ** 2
+        computed = tower_bytes(patches, vision.hidden_size, vision.intermediate_size, hardware.dtype)
+        return computed + float(patches**2 * hardware.dtype.itemsize)
 
     def pixels(self, page: Page) -> Tensor:
         """A page's pixels as the class takes them, (1, 3, height, width)."""

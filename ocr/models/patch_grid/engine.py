@@ -2,6 +2,7 @@
 Knows no files of the user's, no HTTP or Cog; runs no code from a checkpoint."""
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from torch import Tensor
 
 from ocr.decoding.sequence import DeepStack, FirstPass
 from ocr.engines.checkpoint import check_fields, load_tokenizer, read_json
-from ocr.engines.hardware import choose_hardware
+from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import PatchRules, patch_rows, patch_rules
 from ocr.engines.prompts import Frame
+from ocr.engines.seeing import tower_bytes
 from ocr.errors import SetupError
 from ocr.models.patch_grid.card import GridCard
 from ocr.models.patch_grid.family import Family
@@ -128,6 +130,11 @@ class GridNetwork(Network[Page]):
             positions[:, 0],  # (axes, tokens)
             DeepStack(is_image[0], layers) if layers else None,
         )
+
+    def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
+        """See `Network`."""
+        vision = self.model.config.vision_config
+        return tower_bytes(math.prod(page.grid), vision.hidden_size, vision.intermediate_size, hardware.dtype)
 
     def pixels(self, page: Page) -> Tensor:
         """A page's patches as the class takes them."""
