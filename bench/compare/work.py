@@ -53,6 +53,16 @@ class Work:
     room: float = 0.0  # bytes that must be free
 
 
+def prefill_name(tokens: int) -> str:
+    """What the row of a first pass is called."""
+    return f"prefill, {tokens:,} tokens"
+
+
+def token_name(context: int, rows: int) -> str:
+    """What the row of a token is called."""
+    return f"token, context {context:,}, batch {rows}"
+
+
 class Comparison:
     """One engine, and what is done with it."""
 
@@ -85,7 +95,7 @@ class Comparison:
         """The first pass over a prompt."""
         (prompt,) = self.prompts(rows=1, tokens=tokens)
         return Work(
-            f"prefill, {tokens:,} tokens",
+            prefill_name(tokens),
             lambda: [self.bench.seconds(lambda: self.begin(SlotRunner(self.model), [prompt], 1))],
             lambda: [self.bench.seconds(lambda: self.generate(1, input_ids=prompt[None]))],
             self.least_of_prefill(tokens),
@@ -95,7 +105,7 @@ class Comparison:
         """A token of each row."""
         kept = speed.step_bytes(self.engine, rows, context) - speed.step_bytes(self.engine, rows, 0)
         return Work(
-            f"token, context {context:,}, batch {rows}",
+            token_name(context, rows),
             lambda: self.own_steps(context, rows),
             lambda: self.their_steps(context, rows),
             self.least_of_step(context, rows),
