@@ -20,10 +20,10 @@ from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
 from ocr.engines.tiles import tile_grid
+from ocr.engines.whole_view import WholeViewAttention
 from ocr.errors import SetupError
 from ocr.faces.cli.options import begun
 from ocr.models.catalog import AUTO, MODELS
-from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import DEEPSEEK_OCR_2
 from ocr.models.deepseek.engine_2 import load, model_config
 from ocr.models.deepseek.processor import image_token_count

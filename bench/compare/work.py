@@ -21,7 +21,7 @@ from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget
 from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import FirstPass, in_order
-from ocr.models.deepseek.attention import WholeViewAttention
+from ocr.engines.whole_view import WholeViewAttention
 from ocr.models.deepseek.engine import DeepSeekNetwork
 from ocr.types import Decoding, Piece
 from tests.sequences import sequence

@@ -17,8 +17,8 @@ from ocr.engines.hardware import Hardware, choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.seeing import sam_bytes
+from ocr.engines.whole_view import attend_to_whole_views, attends_in_parts
 from ocr.errors import SetupError
-from ocr.models.deepseek.attention import WholeViewAttention
 from ocr.models.deepseek.card import IMAGE, DeepSeekCard
 from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
 from ocr.models.deepseek.views import Pixels
@@ -48,23 +48,8 @@ def load_parts(
     attention = {"": vision, "vision_config": vision, "text_config": hardware.attention}
     model = load_model(model_class, folder, config, hardware, attention)
     if attends_in_parts(hardware):
-        attend_to_whole_views(model)
+        attend_to_whole_views(model.model.vision_tower.sam_encoder.layers)
     return processor, model
-
-
-def attends_in_parts(hardware: Hardware) -> bool:
-    """Whether SAM's layers without windows attend as is fastest on a processor in float32.
-
-    In bf16 scores would be rounded where transformers' own product keeps them exact.
-    """
-    return hardware.device.type == "cpu" and hardware.dtype == torch.float32
-
-
-def attend_to_whole_views(model: Any) -> None:
-    """Have SAM's layers without windows attend to some of a view's places at a time."""
-    for layer in model.model.vision_tower.sam_encoder.layers:
-        if layer.window_size == 0:
-            layer.attn = WholeViewAttention(layer.attn)
 
 
 _TEXT_FIELDS = (

@@ -20,6 +20,7 @@ from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine, Network
 from ocr.engines.patches import normalised
 from ocr.engines.seeing import sam_bytes
+from ocr.engines.whole_view import attend_to_whole_views, attends_in_parts
 from ocr.errors import SetupError
 from ocr.models.card import Card
 from ocr.models.got.card import IMAGE
@@ -43,6 +44,8 @@ def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     # SAM's relative positions are a bias on the attention, which the class adds in a product of its own alone.
     attention = {"": "eager", "vision_config": "eager", "text_config": hardware.attention}
     model = load_model(GotOcr2ForConditionalGeneration, folder, config, hardware, attention)
+    if attends_in_parts(hardware):
+        attend_to_whole_views(model.model.vision_tower.layers)
     return NativeEngine(processor, GotNetwork(model, rules))
 
 
@@ -58,6 +61,7 @@ _TEXT_FIELDS = (
 _TEXT_FIXED = {"model_type": "qwen2", "hidden_act": "silu", "use_sliding_window": False}  # what the cache is built for
 # What the hub's file leaves to the classes, and the model's numbers for it.
 _MORE_TEXT_FIELDS: Mapping[str, Any] = {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768}
+_VISION_FIXED = {"use_rel_pos": True}  # which attention to whole views adds
 _VISION_FIELDS: Mapping[str, Any] = {
     "hidden_size": 768,
     "output_channels": 256,
@@ -70,7 +74,6 @@ _VISION_FIELDS: Mapping[str, Any] = {
     "layer_norm_eps": 1e-6,
     "qkv_bias": True,
     "use_abs_pos": True,
-    "use_rel_pos": True,
     "window_size": 14,
     "global_attn_indexes": [2, 5, 8, 11],
     "mlp_dim": 3072,
@@ -92,11 +95,12 @@ def model_config(checkpoint: Mapping[str, Any]) -> GotOcr2Config:
     rope = text.get("rope_parameters") or {}
     check_fields("config.json", checkpoint, ("image_token_index",), {})
     check_fields("text_config", {**rope, **text}, _TEXT_FIELDS, _TEXT_FIXED)
+    check_fields("vision_config", vision, (), _VISION_FIXED)
     given = copy.deepcopy(dict(checkpoint))  # transformers writes into what it is given
     is_tied = given.get("tie_word_embeddings", text.get("tie_word_embeddings", True))
     given |= {
         "text_config": {**_MORE_TEXT_FIELDS, **given["text_config"], "tie_word_embeddings": is_tied},
-        "vision_config": {**_VISION_FIELDS, **given.get("vision_config", {})},
+        "vision_config": {**_VISION_FIXED, **_VISION_FIELDS, **given.get("vision_config", {})},
         "tie_word_embeddings": is_tied,
     }
     return GotOcr2Config.from_dict(given)
@@ -117,7 +121,8 @@ class GotNetwork(Network[Page]):
     def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
         """See `Network`: scores, what positions add to them, their sum or softmax in float32, and the outcome."""
         dtype = hardware.dtype
-        scores = 3 * dtype.itemsize if dtype == torch.float32 else 3 * dtype.itemsize + torch.float32.itemsize
+        softmax = 0 if dtype == torch.float32 else torch.float32.itemsize
+        scores = 0 if attends_in_parts(hardware) else 3 * dtype.itemsize + softmax
         return sam_bytes(self._rules.side, self.model.config.vision_config, dtype, scores)
 
     def pixels(self, views: Sequence[Image.Image]) -> Tensor:

@@ -1,16 +1,35 @@
 """SAM's attention over a whole view on a processor: some queries at a time, so that their scores stay in its cache.
 
-Source of what is computed: transformers' UnlimitedOcrSamVisionAttention. That builds a bias of all queries by all keys
-for each head, 800 MB at 1024 px, and reads it once; here the two parts of it are added where the scores are.
+Source of what is computed: transformers' UnlimitedOcrSamVisionAttention and GotOcr2VisionAttention. They build a bias
+of all queries by all keys for each head, 800 MB at 1024 px, and read it once; here the two parts of it are added where
+the scores are.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from ocr.engines.hardware import Hardware
+
 SCORES = 2**21  # at a time, 8 MiB
+
+
+def attends_in_parts(hardware: Hardware) -> bool:
+    """Whether SAM's layers without windows attend as is fastest on a processor in float32.
+
+    In bf16 scores would be rounded where transformers' own product keeps them exact.
+    """
+    return hardware.device.type == "cpu" and hardware.dtype == torch.float32
+
+
+def attend_to_whole_views(layers: Iterable[Any]) -> None:
+    """Have those of SAM's layers that have no windows attend to some of a view's places at a time."""
+    for layer in layers:
+        if layer.window_size == 0:
+            layer.attn = WholeViewAttention(layer.attn)
 
 
 class WholeViewAttention(nn.Module):
