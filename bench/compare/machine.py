@@ -2,12 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 import transformers
+from torch import Tensor
 
 from bench.gpu_check.setup import Bench
 
@@ -52,16 +54,22 @@ def named(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+FIRST_SIDE, SHORT_S = 256, 0.2
+
+
 def measured(bench: Bench) -> Machine:
     """The rates at which memory is summed up, and square matrices are multiplied, on all threads."""
     numbers = torch.randn(bench.sizes.elements)
     read = numbers.nbytes / bench.typical(numbers.sum, times=5)
-    side = bench.sizes.side
-    a, b = torch.randn(2, side, side)
-    products = {
-        "float32": lambda: a @ b,
-        "bfloat16": lambda: halves[0] @ halves[1],
-        "int8": lambda: torch._int_mm(*bytes_),
-    }
-    halves, bytes_ = (a.bfloat16(), b.bfloat16()), (a.char(), b.char())
-    return Machine(read, {dtype: 2 * side**3 / bench.typical(one, times=3) for dtype, one in products.items()})
+    kinds = (torch.float32, torch.matmul), (torch.bfloat16, torch.matmul), (torch.int8, torch._int_mm)
+    return Machine(read, {named(dtype): _rate(bench, dtype, product) for dtype, product in kinds})
+
+
+def _rate(bench: Bench, dtype: torch.dtype, product: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """Operations a second, the best of sides that double as long as they take a short time."""
+    side, best, taken = FIRST_SIDE, 0.0, 0.0
+    while taken < SHORT_S and side <= bench.sizes.side:
+        a, b = (10 * torch.randn(2, side, side)).to(dtype)
+        taken = bench.typical(partial(product, a, b), times=3)
+        best, side = max(best, 2 * side**3 / taken), 2 * side
+    return best

@@ -209,7 +209,8 @@ def first_text_theirs(engine: Engine, page: Page, count: int = 1) -> None:
 def generate(model: Any, count: int, **inputs: Any) -> list[float]:
     """When each of so many greedy tokens came, by transformers' own loop."""
     clock = TokenClock()
-    settings = GenerationConfig(max_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=2)
+    # Fewest as well as most: an end of text that is left out here would be the model's own.
+    settings = GenerationConfig(max_new_tokens=count, min_new_tokens=count, do_sample=False, pad_token_id=2)
     model.generate(**inputs, generation_config=settings, streamer=clock)
     if len(clock.times) != count:
         raise RuntimeError(f"generate() made {len(clock.times)} tokens, not {count}")

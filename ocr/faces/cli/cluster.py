@@ -39,6 +39,7 @@ from ocr.weights.installation import INSTALL_RAY
 FAILURES = "failures.jsonl"
 MOST_SHOWN = 20  # failures, at the end
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_LOG_LEVEL": "ERROR"}
+ALONE = "local"  # the address of a cluster that Ray starts for this command
 ROWS = 500  # sources that are handed to Ray at once
 CALLS = 4  # parts that a reader has in hand, whose pages are decoded together
 WAITING = 8  # parts that are sent to a reader, those in hand among them
@@ -140,12 +141,14 @@ def read(
         attempts=attempts,
         resume=options.resume,
     )
+    # Ray's own default is whichever cluster was last started here, though it may be long gone.
+    address = address or os.environ.get("RAY_ADDRESS") or ALONE
     with _held(work.target), _ray(address) as ray:
         kept = store(work.target)
         for begun in (FRESH,) if work.resume else (FRESH, PARTS, CLAIMS):  # what an earlier run has begun
             kept.remove(begun)
         gpus = gpus_per_reader if gpus_per_reader is not None else min(1.0, ray.cluster_resources().get("GPU", 0))
-        there = _places(ray, cpus_per_reader, gpus, is_fixed=address is None)
+        there = _places(ray, cpus_per_reader, gpus, is_fixed=address == ALONE)
         readers = readers or max(1, there)
         sources, documents = _handed_over(ray, listed(options.source, settings, _say))
         room = "" if there >= readers else f", of which the cluster has room for {there} as it is"
@@ -247,7 +250,7 @@ def _from_object(uri: str, below: str, max_mb: int) -> bytes:
 
 
 @contextmanager
-def _ray(address: str | None) -> Iterator[Any]:
+def _ray(address: str) -> Iterator[Any]:
     """Ray, connected to a cluster, or to one of this machine alone that ends with the block."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -261,13 +264,13 @@ def _ray(address: str | None) -> Iterator[Any]:
     try:
         ray.init(
             address=address,
-            include_dashboard=False if address is None and "RAY_ADDRESS" not in os.environ else None,
+            include_dashboard=False if address == ALONE else None,
             log_to_driver=False,
             logging_level="error",
             runtime_env={"env_vars": {"PYTHONPATH": paths}},
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise SetupError(f"The Ray cluster {address or ''} cannot be reached: {error}") from error
+        raise SetupError(f"The Ray cluster {address} cannot be reached: {error}") from error
     try:
         yield ray
     finally:
