@@ -421,7 +421,7 @@ class Tally:
             shown = [_told(failure) for failure in self.failures[:MOST_SHOWN]]
             self._say("\n  ".join([f"{len(self.failures)} could not be read; all are in {FAILURES}:", *shown]))
         if self.over < self._documents:
-            self._say("What is done is kept; the same command with --resume goes on from there.")
+            self._say("Finished work is kept; run the same command with --resume to continue.")
 
 
 def _failure(document: str, pages: str, error: str) -> dict[str, Any]:
