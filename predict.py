@@ -105,7 +105,7 @@ class Predictor(BaseRunner):
             default="auto",
         ),
         output_format: str = Input(
-            description="markdown: clean text, pictures as links. json: one document with every element, its box in page pixels, the reason the text ended and the tokens used. raw: the model's own text with its marks. events: a line of JSON for each thing as it comes, text, whole elements, the end of each page.",  # noqa: E501
+            description="markdown: clean text, pictures as links. json: one document with every element, its box in page pixels, the reason the text ended and the tokens used. raw: the model's own text with its marks. events: one line of JSON for each piece of text, complete element and end of a page, as it comes.",  # noqa: E501
             choices=["markdown", "json", "raw", "events"],
             default="markdown",
         ),
@@ -118,7 +118,7 @@ class Predictor(BaseRunner):
             default="",
         ),
         dpi: int = Input(
-            description="How finely the pages of a PDF are drawn, in dots per inch; more than 200 helps with very small print alone. Images are read as they are.",  # noqa: E501
+            description="Rendering resolution for PDF pages, in DPI; more than 200 helps only with very small print. Images are read as they are.",  # noqa: E501
             default=200,
             ge=72,
             le=600,
@@ -130,20 +130,20 @@ class Predictor(BaseRunner):
             le=32768,
         ),
         cut_long_pages: bool = Input(
-            description="Whether a page more than ten times as long as wide, or so large that the model could not read its print, is read in parts between its lines and put together. Only tasks that read print do so; each part may get max_new_tokens.",  # noqa: E501
+            description="Whether a page is read in parts, cut between its lines and joined again, if it is more than ten times as long as wide or too large for the model to read its print. Applies only to tasks that read print; max_new_tokens is for each part.",  # noqa: E501
             default=True,
         ),
         orient: str = Input(
-            description="Whether pages are turned upright before they are read. auto turns a page that lies on its side or on its head, if that is certain and it has print; off never; 90, 180 and 270 turn each page by so many degrees clockwise. Boxes are those of the page after the turn.",  # noqa: E501
+            description="Whether pages are turned upright before they are read. auto turns a page that lies on its side or upside down, if that is certain and it has print; off never turns a page; 90, 180 and 270 turn each page clockwise by that many degrees. Boxes are those of the turned page.",  # noqa: E501
             choices=["auto", "off", "90", "180", "270"],
             default="auto",
         ),
         check: bool = Input(
-            description="Whether each page is read a second time, by the networks of pp-ocr, and the two readings are compared: print that the answer lacks, text that is nowhere on the page, numbers and words that differ. In the json and events formats, and counted in the metrics.",  # noqa: E501
+            description="Whether each page is read a second time by pp-ocr and the two readings are compared: text that the answer lacks, text that is nowhere on the page, numbers and words that differ. The differences are in the json and events formats, and counted in the metrics.",  # noqa: E501
             default=False,
         ),
         text_layer: str = Input(
-            description="Where the text of a PDF's pages comes from. off: what is seen is read. auto: a page whose PDF has all the text that is seen on it is taken from there, with its places; the others are read. In the json and events formats each page says which.",  # noqa: E501
+            description="Where the text of PDF pages comes from. off: it is read from what is visible. auto: it is taken from the PDF itself, with its boxes, for pages where the PDF contains all the text that is visible; the other pages are read. In the json and events formats each page says which.",  # noqa: E501
             choices=["off", "auto"],
             default="off",
         ),

@@ -322,7 +322,7 @@ def test_a_folder_without_documents_is_one_clear_sentence(run: Run, capsys: pyte
     Path("in").mkdir()
     Path("in/notes.txt").touch()
     assert run("read", "in") == 1
-    assert "in: The folder holds no documents; files in it are read whose names end in one of: .apng" in (
+    assert "in: The folder contains no documents; files are read if their names end in one of: .apng" in (
         capsys.readouterr().err
     )
 
@@ -339,10 +339,16 @@ def test_a_folder_without_documents_is_one_clear_sentence(run: Run, capsys: pyte
         ),
         (["read", "a.png", "--format", "annotated"], "--format is annotated; one of md, json can be printed"),
         (["read", "a.png", "b.png", "--format", "json"], "json of several documents cannot be printed as one"),
-        (["read", "a.png", "--format", "md", "--jsonl"], "--jsonl takes the place of --format"),
+        (["read", "a.png", "--format", "md", "--jsonl"], "--jsonl and --format cannot both print"),
         (["read", "a.png", "--resume"], "name it with -o DIR"),
-        (["read", "a.png", "--task", "ocri"], "'ocri' must be, or begin, one of: Convert to Markdown, Free OCR"),
-        (["read", "a.png", "--model", "dots"], "'dots' must be, or begin, one of: auto, deepseek-ocr, dots.ocr"),
+        (
+            ["read", "a.png", "--task", "ocri"],
+            "'ocri' must be, or unambiguously begin, one of: Convert to Markdown, Free OCR",
+        ),
+        (
+            ["read", "a.png", "--model", "dots"],
+            "'dots' must be, or unambiguously begin, one of: auto, deepseek-ocr, dots.ocr",
+        ),
         (["read", "a.png", "--task", "spot", "--model", "deepseek"], "deepseek-ocr was not trained for 'Spot"),
         (["read", "a.png", "--task", "locate"], "--reference is empty; 'Locate Object by Reference' needs it"),
         (["read", "a.png", "--dpi", "9"], "'9' must be a whole number from 72 to 600"),

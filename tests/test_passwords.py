@@ -98,7 +98,7 @@ def test_one_that_is_typed_is_refused_and_not_shown(
     write_protected()
     assert run(*words) == 2
     told = capsys.readouterr()
-    assert "--password takes no word" in told.err
+    assert "--password takes no value" in told.err
     assert SECRET not in told.out + told.err
 
 

@@ -122,10 +122,10 @@ def test_what_is_no_report_is_left_alone(run: Run, answers: Answers, capsys: pyt
     answers("some text")
     write("report.png")
     assert run("report", "nowhere") == 2
-    assert "Nothing is known of a run in 'nowhere'" in capsys.readouterr().err
+    assert "There is no record of a run in 'nowhere'" in capsys.readouterr().err
     assert run("read", "report.png", "-o", "out", "--format", "html") == 0
     document = Path("out/report.html").read_bytes()
     assert run("report", "out") == 2
-    assert "'out/report.html' is no report of ours" in capsys.readouterr().err
+    assert "'out/report.html' is not a report of this program" in capsys.readouterr().err
     assert Path("out/report.html").read_bytes() == document
     assert run("report", "out", "-o", "run.html") == run("report", "out", "-o", "run.html") == 0

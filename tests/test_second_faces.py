@@ -99,7 +99,7 @@ def test_a_wrong_orient_and_a_check_of_nothing_are_wrong_usage(
     run: Run, second: WrittenLines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("read", "a.png", "--orient", "45") == 2
-    assert "'45' must be, or begin, one of: auto, off, 90, 180, 270" in capsys.readouterr().err
+    assert "'45' must be, or unambiguously begin, one of: auto, off, 90, 180, 270" in capsys.readouterr().err
     assert run("read", "a.png", "--task", "describe", "--check") == 2
     assert "error: --check would have no effect here" in capsys.readouterr().err
 

@@ -95,7 +95,7 @@ def test_names_stay_apart_where_a_file_system_knows_no_case() -> None:
     [
         ("gone.pdf", "It cannot be read: No such file or directory."),
         ("*.pdf", "Nothing matches this pattern."),
-        ("empty", "The folder holds no documents; files in it are read whose names end in one of: "),
+        ("empty", "The folder contains no documents; files are read if their names end in one of: "),
     ],
 )
 def test_what_leads_to_no_document_says_why(argument: str, words: str) -> None:
@@ -313,10 +313,10 @@ def test_pipes_sockets_and_devices_in_a_folder_are_passed_over_and_told() -> Non
         sources = find(["in"], told.append)
     assert [source.place for source in sources] == ["in/a.png", "in/itself.png"]
     assert told == [
-        "in/pipe.png is a named pipe and is passed over.",
-        "in/pipes.pdf is a named pipe and is passed over.",
-        "in/socket.pdf is a socket and is passed over.",
-        "in/zero.png is a device and is passed over.",
+        "in/pipe.png is a named pipe and is skipped.",
+        "in/pipes.pdf is a named pipe and is skipped.",
+        "in/socket.pdf is a socket and is skipped.",
+        "in/zero.png is a device and is skipped.",
     ]
     with pytest.raises(InputError, match="It cannot be read: Too many levels of symbolic links"):
         sources[1].content(1)

@@ -130,11 +130,14 @@ def test_columns_are_lines_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"3 Tr q 400 0 0 300 0 0 cm /Im Do Q 99 99 40 9 re f " + PROSE, "None of its text shows"),
-        (b"1 g " + at("Pay a thousand to the bearer", 40, 60) + b"0 g " + PROSE, "23 do not show on the page"),
+        (b"3 Tr q 400 0 0 300 0 0 cm /Im Do Q 99 99 40 9 re f " + PROSE, "None of its text is visible"),
+        (
+            b"1 g " + at("Pay a thousand to the bearer", 40, 60) + b"0 g " + PROSE,
+            "23 of its 74 characters are not visible",
+        ),
         (PICTURE + PROSE, "Pictures cover 33% of the page"),
-        (PROSE + b" ".join(b"200 20 m 390 %d l S" % y for y in range(20, 190, 9)), "It does not explain"),
-        (PROSE + b"BT /F1 40 Tf .7 .7 -.7 .7 120 40 Tm (DRAFT) Tj ET", "are unknown, run aslant"),
+        (PROSE + b" ".join(b"200 20 m 390 %d l S" % y for y in range(20, 190, 9)), "is not near any of its text"),
+        (PROSE + b"BT /F1 40 Tf .7 .7 -.7 .7 120 40 Tm (DRAFT) Tj ET", "have no known meaning, are slanted"),
         (PROSE + b"".join(at(letter, 40 + 30 * n, 150) for n, letter in enumerate("abcdefghijk")), ""),
         (PROSE + b"30 30 340 250 re S 30 198 m 370 198 l S .9 g 30 100 340 40 re f", ""),
     ],
@@ -152,14 +155,14 @@ def test_letters_below_each_other_are_doubted() -> None:
 
 
 def test_letters_of_which_the_file_does_not_say_what_they_are_are_doubted() -> None:
-    assert "are unknown" in layer(numbered_letters(b"ArialMT", "keeper", are_known=False)).doubt
+    assert "have no known meaning" in layer(numbered_letters(b"ArialMT", "keeper", are_known=False)).doubt
 
 
 def test_a_million_characters_are_counted_and_not_looked_at() -> None:
     row = b"(%s) Tj T* " % (b"a" * 1000)
     found = layer(written(b"BT 1 TL /F1 1 Tf 0 290 Td " + row * 60 + b"ET"))
     assert found.lines == ()
-    assert found.doubt.endswith("are unknown, run aslant or are too many.")
+    assert found.doubt.endswith("have no known meaning, are slanted, or exceed the limit.")
 
 
 def test_text_that_breaks_its_limits_costs_its_layer_and_not_its_page(monkeypatch: pytest.MonkeyPatch) -> None:

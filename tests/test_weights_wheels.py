@@ -178,7 +178,7 @@ def test_a_pip_that_fails_is_named(index: Hub, root: Path, monkeypatch: pytest.M
     assert "pip ended with status 1: it said nothing" in failure(root) and left(root) == []
 
 
-@pytest.mark.parametrize(("program", "words"), [("pip", ""), ("uvx", "--quiet pip ")])
+@pytest.mark.parametrize(("program", "words"), [("pip", ""), ("uvx", f"--quiet --python {sys.executable} pip ")])
 def test_where_python_has_no_pip_another_downloads(
     program: str, words: str, index: Hub, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def _failure(lines: Sequence[Line], read: Sequence[Line], answer: Answer) -> str
     letters = answer.signs.lost + sum(map(str.isalpha, answer.signs.signs))
     if answer.signs.lost > FOREIGN * letters:
         share = round(100 * answer.signs.lost / letters)
-        return f"{share}% of the answer's letters are of a script that the networks for lines do not know."
+        return f"{share}% of the answer's letters are in a script that pp-ocr does not read."
     if len(lines) > MOST_LINES or len(answer.signs) > MOST_SIGNS:
         return f"The page has {len(lines):,} lines and the answer {len(answer.signs):,} signs: too many to compare."
     return ""

@@ -55,7 +55,7 @@ def _broken(text: str) -> str:
     """Characters that were read in the wrong encoding, or stand for nothing."""
     signs = len(text) - text.count(" ")
     if (nothing := len(_NOTHING.findall(text))) > max(BROKEN * signs, FEW_LETTERS / 6):
-        return f"The text has {nothing} characters that stand for nothing."
+        return f"The text has {nothing} characters that have no meaning."
     pairs, others = len(_MOJIBAKE.findall(text)), len(_OTHER_LETTERS.findall(text))
     if pairs >= FEW_LETTERS / 6 and pairs > others / 4:
         return f"The text has {pairs} pairs of signs, such as Ã¼, of letters that were taken apart."

@@ -88,15 +88,16 @@ def _doubt(told: Mapping[str, Any], lines: Sequence[Line], page: "_Drawn") -> st
     if len(told["lines"]) > MOST_LINES:
         return f"It has {len(told['lines']):,} lines; at most {MOST_LINES:,} are taken."
     if lost > MOST_LOST * characters:
-        return f"Of its {characters:,} characters {lost:,} are unknown, run aslant or are too many."
+        return f"{lost:,} of its {characters:,} characters have no known meaning, are slanted, or exceed the limit."
     if not lines:
-        return "None of its text shows on the page."
+        return "None of its text is visible on the page."
     written = sum(len(text) for _, _, words in told["lines"] for text, *_ in words)
     unseen = written - sum(len(line.text.replace(" ", "")) for line in lines)
     if unseen > MOST_LOST * written:
-        return f"Of its {characters:,} characters {unseen:,} do not show on the page."
+        return f"{unseen:,} of its {characters:,} characters are not visible on the page."
     if told["pictures"] > MOST_PICTURES:
-        return f"Pictures cover {min(told['pictures'], 1):.0%} of the page, and what is in them is no part of it."
+        shown = f"Pictures cover {min(told['pictures'], 1):.0%} of the page"
+        return f"{shown}, and the text layer does not say what is in them."
     apart = sum(len(line.text) == 1 for line in lines)
     if apart > max(FEW, MOST_APART * sum(len(line.text) for line in lines)):
         return "Its characters stand apart from each other, or below each other."
@@ -131,7 +132,7 @@ class _Drawn:
         )
         if share <= MOST_EDGES and cells.mean() <= MOST_CELLS:
             return ""
-        return f"It does not explain {share:.0%} of what shows on the page, on {cells.mean():.1%} of its area."
+        return f"{share:.0%} of what is visible, on {cells.mean():.1%} of the page, is not near any of its text."
 
     def _within(self, box: Sequence[float] | Box, more: float) -> tuple[slice, slice]:
         """The rows and columns of a box and so many px around it."""

@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 )
 @click.option("--host", default=LOOPBACK, help="the address that the gateway listens on")
 @click.option("--gateway-port", type=PORT, default=8000)
-@click.option("--cog-host", default=LOOPBACK, help="the address that Cog's server listens on; it knows no keys")
+@click.option("--cog-host", default=LOOPBACK, help="the address that Cog's server listens on; it has no API keys")
 @click.option("--port", type=PORT, default=5000, help="of Cog's server")
-@click.option("--gateway-only", is_flag=True, help="start no Cog server; --server names those that there are")
+@click.option("--gateway-only", is_flag=True, help="start no Cog server; use those that are named with --server")
 @click.argument("options", nargs=-1, metavar="[OPTIONS OF THE GATEWAY]", type=click.UNPROCESSED)
 def cli(host: str, gateway_port: int, cog_host: str, port: int, gateway_only: bool, options: Sequence[str]) -> int:
     """Serve Cog's HTTP, and before it OpenAI's API and others: docs/gateway.md has the gateway's own options."""

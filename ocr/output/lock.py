@@ -37,7 +37,7 @@ def held(folder: Path, tell: Callable[[str], object]) -> Iterator[None]:
             if not _is(path, descriptor):  # the run before has just ended, and taken its lock away
                 raise InputError("Another run has just ended in this folder; try again.")
             if (host := _left(descriptor).get("host", socket.gethostname())) != socket.gethostname():
-                tell(f"The lock of {_holder(descriptor)}, is taken over: see that it runs no more on {host}.")
+                tell(f"The lock of {_holder(descriptor)}, is taken over: make sure that it no longer runs on {host}.")
             _write(descriptor)
         yield
     finally:

@@ -62,7 +62,7 @@ class Request:
             )
         if self.text_layer != OFF and not self.can_be_layer:
             raise InputError(
-                "would have no effect here: what a PDF says of its pages is their print alone. It is for "
+                "would have no effect here: the text layer of a PDF contains only text. It is for "
                 f"{choices(map(repr, MODELS[CHECKPOINT].tasks))}, and not for prompts.",
                 "text_layer",
             )

@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
         return CLOSED_PIPE
     except KeyboardInterrupt:
-        print("Stopped. No half checkpoint is left; the next fetch keeps the files that are whole.", file=sys.stderr)
+        print(
+            "Stopped. No incomplete checkpoint is left; the next fetch keeps the files that are complete.",
+            file=sys.stderr,
+        )
         return 130
 
 

@@ -74,7 +74,7 @@ def _pip() -> list[str]:
     if pip := shutil.which("pip") or shutil.which("pip3"):
         return [pip]
     if uvx := shutil.which("uvx"):
-        return [uvx, "--quiet", "pip"]
+        return [uvx, "--quiet", "--python", sys.executable, "pip"]
     raise SourceFailed(f"pip is needed to download from it, and {sys.executable} has none; install pip")
 
 

@@ -42,16 +42,16 @@ examples:
   $ocr read page.jpg                          the text, as the model writes it
   $ocr read book.pdf --pages 1-3,7 > book.md
   $ocr read scans/ more/*.pdf -o out          out/NAME.md and its figures, for each document
-  $ocr read scans/ -o out --resume            go on where that was interrupted
+  $ocr read scans/ -o out --resume            continue an interrupted run
   $ocr read scans/ -o out --format md,json,annotated,figures
   $ocr read https://example.org/paper.pdf --format json
   $ocr read bill.png --task locate --reference "the total"
   curl -s https://example.org/page.png | $ocr read - | less
 
-What is written into DIR for a document NAME, by the formats' names; those of pages have a folder:
+Files written into DIR for a document called NAME, by format:
 {_FORMATS}
-A folder's documents keep their folders there. Of two with one name the second is NAME-2. Each file is written whole or
-not at all.
+Folders keep their structure. If two documents have the same name, the second is called NAME-2. Each file is written
+completely or not at all.
 
 exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 interrupted, 128 + N ended by signal N
 """
@@ -120,7 +120,7 @@ def _run(run: Run, sources: Iterable[Source], progress: Progress, notes: Iterabl
     except (KeyboardInterrupt, SystemExit):
         _report(run, progress, most)
         if run.folder:
-            progress.say("What is done is kept; the same command with --resume goes on from there.")
+            progress.say("Finished work is kept; run the same command with --resume to continue.")
         raise
     finally:
         if run.report:
@@ -137,9 +137,11 @@ def _chosen_formats(options: Options) -> tuple[str, ...]:
     if options.output is not None:
         return chosen or IN_FOLDER
     if options.resume:
-        raise InputError("--resume skips what is whole in a folder: name it with -o DIR.")
+        raise InputError("--resume skips documents already finished in a folder: name it with -o DIR.")
     if chosen and options.jsonl:
-        raise InputError("--jsonl takes the place of --format on standard output; with -o DIR both can be had.")
+        raise InputError(
+            "--jsonl and --format cannot both print to standard output: leave one out, or name a folder with -o DIR."
+        )
     chosen = chosen or tuple(ON_STDOUT)[:1]
     if len(chosen) > 1 or chosen[0] not in ON_STDOUT:
         raise InputError(
@@ -243,7 +245,12 @@ def _report_checks(outcome: Outcome, progress: Progress, most: int) -> None:
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="default: DIR/report.html")
 @click.option("--password", "ask", is_flag=True, help="ask for the password of protected PDFs; it is not shown")
-@click.option("--password-file", type=click.Path(path_type=Path), metavar="FILE", help="it is the first line of this")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="take the password from the first line of this file",
+)
 def report(folder: Path, output: Path | None, *, ask: bool, password_file: Path | None) -> None:
     """Write one HTML page of what `read -o DIR` did: pages with frames and text, problems first, and figures."""
     from ocr.faces.cli.report import PAGE, write_report
@@ -276,7 +283,7 @@ def tasks() -> None:
     _table(("TASK", *MODELS, "--reference"), rows)
 
 
-@cli.command(short_help="Say what this machine would read with, and what is wrong.")
+@cli.command(short_help="Show the device, the settings and the weights that would be used, and what is wrong.")
 def doctor() -> int:
     """Say what device, dtype, attention and weights would be used, and what is wrong."""
     wrong, demo = 0, ""
@@ -284,8 +291,8 @@ def doctor() -> int:
         print(f"{finding.state:5}  {finding.what:10}  {finding.says}", flush=True)
         wrong += finding.state is State.WRONG
         if finding.what == "auto" and finding.state is State.NOTE:
-            demo = ", with a demo model alone"
-    print(f"\n{count(wrong, 'thing')} to mend." if wrong else f"\nReady to read{demo}.")
+            demo = ", but only with a demo model"
+    print(f"\n{count(wrong, 'thing')} to fix." if wrong else f"\nReady to read{demo}.")
     return exits.FAILED if wrong else exits.DONE
 
 

@@ -114,7 +114,7 @@ def begun(names: Sequence[str]) -> Callable[[str], str]:
     def name(value: str) -> str:
         matches = sorted((name for name in names if plain(name).startswith(plain(value))), key=len)
         if not matches or not all(plain(name).startswith(plain(matches[0])) for name in matches):
-            raise ValueError(f"{value!r} must be, or begin, one of: {choices(names)}")
+            raise ValueError(f"{value!r} must be, or unambiguously begin, one of: {choices(names)}")
         return matches[0]
 
     return name
@@ -144,10 +144,10 @@ def parameters() -> list[click.Parameter]:
     """What `read` takes, in the order of its --help."""
     return [
         click.Argument(["source"], nargs=-1, required=True, metavar="SOURCE...", help=SOURCE),
-        *_output("What comes out"),
-        *_told("What is told"),
-        *_request("What is asked"),
-        *_pages("Which pages, and how"),
+        *_output("Output"),
+        *_told("Messages"),
+        *_request("Task and model"),
+        *_pages("Pages"),
     ]
 
 
@@ -182,15 +182,15 @@ def _told(heading: str) -> list[click.Parameter]:
             ["--log"],
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="add a line for everything that happens to this file, each with its time",
+            help="append a log of everything that happens to this file, each line with its time",
         ),
         Grouped(
             heading,
             ["-v", "--verbose"],
             is_flag=True,
-            help="show a line for every page, and at the end all that went wrong, however many there are",
+            help="show a line for every page, and at the end list everything that went wrong",
         ),
-        Grouped(heading, ["--errors-only"], is_flag=True, help="show what could not be read, and nothing else"),
+        Grouped(heading, ["--errors-only"], is_flag=True, help="show only what could not be read"),
     ]
 
 
@@ -213,7 +213,7 @@ def _request(heading: str) -> list[click.Parameter]:
 
 def _pages(heading: str) -> list[click.Parameter]:
     def limit(option: str, least: int, most: int, default: int | None, words: str) -> click.Option:
-        shown = f"{words}, {least} to {most} (default: {default or 'OCR_BATCH, or what memory has room for'})"
+        shown = f"{words}, {least} to {most} (default: {default or 'OCR_BATCH, or as many as fit into memory'})"
         value = str(default) if default else None
         return Grouped(heading, [option], type=number(least, most), default=value, metavar="N", help=shown)
 
@@ -233,7 +233,7 @@ def _pages(heading: str) -> list[click.Parameter]:
             heading,
             ["--whole-pages"],
             is_flag=True,
-            help="read pages at once, too long or too large ones too, and not in parts that are put together",
+            help="read every page in one piece, however long or large it is",
         ),
         Grouped(
             heading,
@@ -241,15 +241,15 @@ def _pages(heading: str) -> list[click.Parameter]:
             type=begun(tuple(ORIENTS)),
             default=AUTO_ORIENT,
             metavar="HOW",
-            help="turn pages upright before they are read: auto, where that is certain; off; or 90, 180 or 270 degrees "
+            help="turn pages upright before they are read: auto (if that is certain), off, or 90, 180 or 270 degrees "
             f"clockwise (default: {AUTO_ORIENT})",
         ),
         Grouped(
             heading,
             ["--check/--no-check"],
             default=None,
-            help="read each page a second time with pp-ocr and say where the two disagree (default: on where its "
-            "weights are there and that takes little beside the model)",
+            help="read each page a second time with pp-ocr and list where the two differ (default: on if its weights "
+            "are there and it takes little time compared with the model)",
         ),
         Grouped(
             heading,
@@ -257,8 +257,8 @@ def _pages(heading: str) -> list[click.Parameter]:
             type=begun(TEXT_LAYERS),
             default=OFF,
             metavar="HOW",
-            help="auto: take the text of a PDF's page from the PDF itself where it has all that shows there; off: read "
-            f"what shows (default: {OFF})",
+            help="auto: take the text of a PDF page from the PDF itself if it has all the text that is visible; off: "
+            f"read what is visible (default: {OFF})",
         ),
         limit("--batch", 1, MAX_BATCH, None, "pages decoded together"),
     ]

@@ -34,7 +34,7 @@ def refuse_typed(words: Sequence[str]) -> None:
     for word in after:
         if not word.startswith("-") and not os.path.lexists(word) and not set(word) & set("/*?[@"):
             raise InputError(
-                "--password takes no word: it asks at the terminal, because every user of a machine can list what is "
+                "--password takes no value: it asks at the terminal, because every user of a machine can list what is "
                 "typed here. Give the documents before it, or use --password-file FILE."
             )
 

@@ -30,11 +30,11 @@ def write_report(folder: Path, to: Path, settings: Settings, password: str) -> i
     Raises InputError for a folder of which nothing is known, and where the page would replace a file that is no report.
     """
     if to.exists() and MARK not in to.read_text(encoding="utf-8", errors="replace")[:500]:
-        raise InputError(f"{str(to)!r} is no report of ours and is left alone: name another file with -o.")
+        raise InputError(f"{str(to)!r} is not a report of this program and is left alone: name another file with -o.")
     figures, shown = gathered(documents(folder))
     if not figures.documents:
         raise InputError(
-            f"Nothing is known of a run in {str(folder)!r}: name a folder that `read -o` has written into."
+            f"There is no record of a run in {str(folder)!r}: name a folder that `read -o` has written into."
         )
     pictures = _pictures(shown, settings, password)
     title = f"{folder.absolute().name}: {figures.pages:,} pages of {figures.documents:,} documents"

@@ -78,7 +78,7 @@ def _or_nothing(path: Path, found: Iterator[Source]) -> Iterator[Source]:
 
 
 NO_MATCH = "Nothing matches this pattern."
-NO_DOCUMENTS = "The folder holds no documents; files in it are read whose names end in one of:"
+NO_DOCUMENTS = "The folder contains no documents; files are read if their names end in one of:"
 
 
 def _file(path: Path, name: str) -> Source:
@@ -102,7 +102,7 @@ def _in_folder(folder: Path, tell: Callable[[str], object]) -> Iterator[Source]:
             path = Path(parent, name)
             if is_document(name):
                 if kind := _kind(path.stat().st_mode) if path.exists() else "":
-                    tell(f"{printable(str(path))} is {kind} and is passed over.")
+                    tell(f"{printable(str(path))} is {kind} and is skipped.")
                 else:
                     yield _file(path, str(path.relative_to(folder).with_name(stem(path))))
     for error in unreadable:

@@ -94,7 +94,7 @@ def _model(name: Any) -> dict[str, str]:
     if not colon:
         return {"model": base}
     if suffix.lower() not in SUFFIXES:
-        raise _no_model(f"{suffix[:100]!r} is no preset; behind the colon may stand: {choices(SUFFIXES)}.")
+        raise _no_model(f"{suffix[:100]!r} is no preset; allowed after the colon: {choices(SUFFIXES)}.")
     return {"model": base, "resolution_size": SUFFIXES[suffix.lower()]}
 
 

@@ -31,7 +31,7 @@ OPEN_PATHS = re.compile(r"/|/health|/page/[\w.-]+")  # without a key: the web pa
 SIGNED_PATH = re.compile(r"/v1/files/[\w-]+/content")  # with a signature, which its route checks
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 HELD_MB = 1024  # MiB of bodies that are coming in or wait to be parsed, of all requests together
-BROKEN = "The gateway itself failed at this request. Its log has the place, under the id in X-Request-Id."
+BROKEN = "The gateway failed to handle this request. Its log has the details, under the id in X-Request-Id."
 GONE = 499  # the log's status for a client that left before its answer; nobody is sent it
 HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -99,12 +99,14 @@ class Door:
         names = (*LOOPBACK_NAMES, *self._settings.hosts)
         if "*" not in names and (urlsplit(f"//{host}").hostname or "") not in names:
             message = (
-                f"The host {host[:100]!r} is not one of this gateway's; its operator may name it with --host-name."
+                f"The host {host[:100]!r} is not allowed; the operator of this gateway can allow it with --host-name."
             )
             raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, message, code="unknown_host")
         origin = headers.get("origin")
         if origin and origin not in self._settings.origins and urlsplit(origin).netloc != host:
-            raise Refusal(HTTPStatus.FORBIDDEN, "Pages of other sites may not ask here.", code="unknown_origin")
+            raise Refusal(
+                HTTPStatus.FORBIDDEN, "Pages of other sites may not send requests here.", code="unknown_origin"
+            )
 
     async def _body(self, scope: Scope, receive: Receive) -> Receive:
         """The request's body, taken in within its limits, for the route to receive at once."""

@@ -45,20 +45,27 @@ def _option(name: str, field: str, text: str, **more: Any) -> Callable[[Any], An
 # Each is a field of GatewaySettings; of those that may be given several times, a variable parts them with blanks.
 OPTIONS = (
     _option("--server", "servers", "a Cog server of this package", multiple=True, metavar="URL", callback=_servers),
-    _option("--key", "keys", "an API key; without any, everybody may ask", multiple=True, callback=_keys),
-    _option("--host-name", "hosts", "a name under which the gateway is reached; * for any", multiple=True),
-    _option("--allow-origin", "origins", "another site whose pages may ask, like https://a.example", multiple=True),
+    _option("--key", "keys", "an API key; without one, everybody has access", multiple=True, callback=_keys),
+    _option("--host-name", "hosts", "a host name of the gateway; * for any", multiple=True),
+    _option(
+        "--allow-origin", "origins", "another site whose pages may send requests, like https://a.example", multiple=True
+    ),
     _option("--remote-documents", "remote", "fetch documents at public http(s) URLs of other servers", is_flag=True),
-    _option("--fetch-limit", "fetch_s", "seconds for a document that is fetched", type=SECONDS),
-    _option("--max-body-mb", "max_body_mb", "of a request, in MiB", type=POSITIVE),
-    _option("--max-file-mb", "max_file_mb", "of a document, in MiB", type=click.IntRange(1, MAX_FILE_MB)),
-    _option("--max-pages", "max_pages", "of a document that are read in one request", type=POSITIVE),
+    _option("--fetch-limit", "fetch_s", "seconds to fetch a document", type=SECONDS),
+    _option("--max-body-mb", "max_body_mb", "largest request, in MiB", type=POSITIVE),
+    _option("--max-file-mb", "max_file_mb", "largest document, in MiB", type=click.IntRange(1, MAX_FILE_MB)),
+    _option("--max-pages", "max_pages", "pages read in one request", type=POSITIVE),
     _option("--max-waiting", "max_waiting", "documents in the queue; more are answered with 429", type=POSITIVE),
-    _option("--patience", "patience_s", "seconds that a document may wait for its turn", type=SECONDS),
-    _option("--time-limit", "limit_s", "seconds that a document may be read", type=SECONDS),
-    _option("--stall-limit", "stall_s", "seconds in which some of a body must come or go", type=SECONDS),
-    _option("--files-mb", "files_mb", "of all uploaded files together, in MiB", type=POSITIVE),
-    _option("--files-hours", "files_hours", "that an uploaded file is kept", type=SECONDS),
+    _option("--patience", "patience_s", "seconds a document may wait in the queue", type=SECONDS),
+    _option("--time-limit", "limit_s", "seconds to read a document, after its time in the queue", type=SECONDS),
+    _option(
+        "--stall-limit",
+        "stall_s",
+        "seconds without progress after which a request or its answer is given up",
+        type=SECONDS,
+    ),
+    _option("--files-mb", "files_mb", "MiB of all uploaded files together", type=POSITIVE),
+    _option("--files-hours", "files_hours", "hours an uploaded file is kept", type=SECONDS),
 )
 
 
@@ -90,7 +97,11 @@ def run(host: str, port: int, settings: GatewaySettings) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     if host not in LOOPBACK_NAMES and not settings.keys:
-        print(f"Warning: whoever reaches {host} may ask; OCR_GATEWAY_KEY names API keys.", file=sys.stderr, flush=True)
+        print(
+            f"Warning: everybody who can reach {host} has access; set API keys with OCR_GATEWAY_KEY.",
+            file=sys.stderr,
+            flush=True,
+        )
     fetch = partial(fetch_document, max_mb=settings.max_file_mb, seconds=settings.fetch_s)
     listen(application(settings, fetch if settings.remote else None), host, port)
 

@@ -16,7 +16,7 @@ def refuse_unhonoured(payload: Mapping[str, Any], unhonoured: Mapping[str, tuple
     """Raise Refusal for a field that asks for what cannot be done; its table has the values that ask for nothing."""
     for name, nothing in unhonoured.items():
         if payload.get(name) not in nothing:
-            raise wrong(f"{name} cannot be honoured here: documents are read, and nothing else. Leave it out.", name)
+            raise wrong(f"{name} is not supported: this server only reads documents. Leave it out.", name)
 
 
 def usage(answer: Answer, given: str, written: str) -> dict[str, Any]:

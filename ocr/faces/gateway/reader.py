@@ -86,7 +86,7 @@ class Reader:
                 with contextlib.suppress(NotTakenError):
                     return await self._turn(document, inputs, client, output, again)
                 if time.monotonic() - began > self.turns.patience_s:
-                    raise full("The servers that read had no room. Try again later.")
+                    raise full("The Cog servers had no free slot. Try again later.")
                 await asyncio.sleep(KNOCK_S)  # another caller of theirs was quicker, or one is about to be free
                 again = True
         except Exception as error:
@@ -108,7 +108,7 @@ class Reader:
                     async for item in items:
                         await output.put(item)
             except TimeoutError:
-                message = f"It was not read within {self._limit_s:g} s, and was given up. Ask for fewer pages."
+                message = f"The document was not read within {self._limit_s:g} s. Ask for fewer pages."
                 raise Refusal(HTTPStatus.GATEWAY_TIMEOUT, message, code="timeout") from None
 
 

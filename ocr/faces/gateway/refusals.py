@@ -71,4 +71,8 @@ def not_ready(message: str) -> Refusal:
 
 def lost(reason: str) -> Refusal:
     """A Cog server went away with the request in its hands, which is not read a second time."""
-    return Refusal(HTTPStatus.BAD_GATEWAY, f"The server that was reading it went away: {reason}.", code="server_lost")
+    return Refusal(
+        HTTPStatus.BAD_GATEWAY,
+        f"The Cog server failed while it was reading the document: {reason}.",
+        code="server_lost",
+    )

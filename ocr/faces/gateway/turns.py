@@ -15,7 +15,7 @@ from ocr.faces.gateway.servers import READY, STARTING, CogServer
 LOOK_S = 1.0  # between two looks at a server that nobody waits for
 KNOCK_S = 0.1  # between two looks at a full or fallen one that somebody waits for
 LOADING = "The models are being loaded. Try again in a moment."
-NONE_UP = "No server that reads is up at present. Try again later."
+NONE_UP = "No Cog server is running at present. Try again later."
 
 
 class Ticket:
@@ -68,7 +68,7 @@ class Turns:
         Raises Refusal where too many wait, the patience ends, or no server is up.
         """
         if self.waiting >= self._most and not again:
-            raise full(f"{self.waiting} requests wait already, and more are not kept waiting. Try again later.")
+            raise full(f"The queue is full: {self.waiting} requests are waiting. Try again later.")
         ticket = Ticket(client)
         self._line_up(ticket, again)
         try:
@@ -76,7 +76,7 @@ class Turns:
                 async with asyncio.timeout(self.patience_s):
                     server = await ticket.called
             except TimeoutError:
-                raise full(f"No turn came within {self.patience_s:g} s. Try again later.") from None
+                raise full(f"The request waited in the queue for {self.patience_s:g} s. Try again later.") from None
             yield ticket, server
         finally:
             self._leave(ticket)
