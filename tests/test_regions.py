@@ -1,8 +1,11 @@
 """Pages that are read region by region: what is read with which words, in which order, and the one result."""
 
+import json
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -359,6 +362,19 @@ def test_the_detector_s_weights_are_asked_for_only_where_regions_are_read(settin
     assert result_of(whole).completion_tokens == 2
     with pytest.raises(SetupError, match=rf"weights of {CHECKPOINT} are not in .* fetch {CHECKPOINT}"):
         next(alone.read(PARSE, [(1, PAGE)], Decoding()))
+
+
+@pytest.mark.parametrize(("name", "field"), [("paddleocr-vl", "num_hidden_layers"), (CHECKPOINT, "id2label")])
+def test_a_config_that_a_class_cannot_take_is_told_of_with_its_folder(
+    settings: Settings, tmp_path: Path, name: str, field: str
+) -> None:
+    folder = Path(shutil.copytree(settings.checkpoints / name, tmp_path / name))
+    config = folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), field: "x"}))
+    reader = Reader(replace(settings, checkpoints=tmp_path))
+    load = reader.detector if name == CHECKPOINT else partial(reader.engine, name)
+    with pytest.raises(SetupError, match=rf"{folder} cannot be loaded \(.*weights verify {name}`"):
+        load()
 
 
 def test_closing_stops_the_work(reader: Reader) -> None:

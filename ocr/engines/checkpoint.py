@@ -1,14 +1,36 @@
 """The files of a checkpoint beside its tensors: its tokenizer, its configs. Knows no model and no torch."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocr.errors import SetupError
+from ocr.errors import OCRError, SetupError
+from ocr.weights.installation import WEIGHTS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+@contextmanager
+def laid_to_files(folder: Path) -> Iterator[None]:
+    """Within the block the checkpoint in a folder is loaded; what fails there is a SetupError that names the folder.
+
+    For a number that it cannot take, a class of transformers fails in any way. A library or memory that lacks is no
+    fault of the files.
+    """
+    try:
+        yield
+    except (OCRError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        said = " ".join(" ".join(str(error).splitlines()[:2]).split())  # what follows is a trace
+        raise SetupError(
+            f"The files in {folder} cannot be loaded ({type(error).__name__}: {said}). One of them, most likely "
+            f"config.json, was changed or is another model's; `{WEIGHTS} verify {folder.name}` finds what differs "
+            "from weights that were fetched."
+        ) from error
 
 
 def load_tokenizer(folder: Path) -> "Tokenizer":

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from ocr.decoding.cache import GROWTH
+from ocr.engines.checkpoint import laid_to_files
 from ocr.engines.hardware import Hardware, choose_device, choose_hardware, free_bytes, own_bytes
 from ocr.engines.loading import stored_dtype
 from ocr.engines.native import NativeEngine
@@ -75,7 +76,8 @@ def demands(model: str, settings: Settings, answer: int = ANSWER) -> list[Demand
     hardware = choose_hardware(settings, card.dtype)
     dtype = str(hardware.dtype).removeprefix("torch.")
     bare = replace(settings, device="meta", dtype=dtype, attention="sdpa", quantization="none")
-    engine: NativeEngine[Any] = importlib.import_module(card.engine).load(folder, card, bare)
+    with laid_to_files(folder):
+        engine: NativeEngine[Any] = importlib.import_module(card.engine).load(folder, card, bare)
     pages = dict(_pages(model, engine, hardware, answer))
     return [_demand(engine.network.model, folder, quantization, hardware, pages) for quantization in QUANTIZATIONS]
 

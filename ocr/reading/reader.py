@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from ocr.documents.page import DrawnPage, NumberedPage
+from ocr.engines.checkpoint import laid_to_files
 from ocr.errors import InputError, ModelError, OCRError, SetupError, choices
 from ocr.lines.networks import CHECKPOINT
 from ocr.lines.reader import LineReader
@@ -115,7 +116,8 @@ class Reader:
             loader = importlib.import_module(module)
         except ImportError as error:
             raise SetupError(f"{checkpoint} needs a library that is missing ({error}): `{INSTALL}`.") from error
-        loaded = loader.load(found.folder, *card, self.settings)
+        with laid_to_files(found.folder):
+            loaded = loader.load(found.folder, *card, self.settings)
         log.info("Loaded %s in %.1f s.", checkpoint, time.monotonic() - started)
         return loaded
 

@@ -311,9 +311,7 @@ def _done(ray: Any, work: Work, sources: list[Any], readers: int, cpus: int, gpu
     context.target_max_block_size = 1  # byte: each part is a block of its own, so that none waits for another
     splitters = TaskPoolStrategy(size=1 + readers // 8)
     pool = ActorPoolStrategy(
-        min_size=1,
-        max_size=readers,
-        initial_size=readers,
+        size=readers,  # fixed: a pool that shrinks when splitting is slow would load its models again and again
         max_tasks_in_flight_per_actor=WAITING,
         max_concurrent_calls_per_actor=CALLS,
         enable_true_multi_threading=True,
