@@ -123,7 +123,7 @@ def test_transformers_attends_as_it_does_by_itself_and_sees_the_same(comparison:
 
 
 def test_a_step_sees_the_whole_context(comparison: Comparison) -> None:
-    runner = FilledRunner(comparison.model, 20)
+    runner = FilledRunner(comparison.model, 20, 2)
     batch = comparison.begin(runner, [*comparison.prompts(2, 1)], 3)
     batch.step()
     assert runner._cache.layers[0].width == 21
@@ -140,7 +140,7 @@ def test_the_least_time_is_that_of_the_operations(comparison: Comparison) -> Non
     try:
         (prompt,) = comparison.prompts(1, tokens)
         first = speed.operations(lambda: comparison.begin(SlotRunner(model), [prompt], 2))
-        batch = comparison.begin(FilledRunner(model, context), [*comparison.prompts(2, 1)], 2)
+        batch = comparison.begin(FilledRunner(model, context, 2), [*comparison.prompts(2, 1)], 2)
         step = speed.operations(batch.step)
     finally:
         model.set_experts_implementation(before)

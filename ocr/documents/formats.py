@@ -25,13 +25,13 @@ FORMATS: Mapping[str, Format] = {
         (".pdf",),
         "each page",
         "any",
-        "drawn at `dpi`, coarser where the page would exceed OCR_MAX_PIXELS; protected with a password: from the "
-        "command line and Python alone; of dynamic XFA forms the placeholder",
+        "drawn at `dpi`, or at a lower resolution if the page would exceed OCR_MAX_PIXELS; password-protected PDFs "
+        "only from the command line and Python; of dynamic XFA forms only the placeholder",
     ),
     "TIFF": Format(
         "TIFF/BigTIFF",
         (".tif", ".tiff"),
-        "each full picture; reduced copies and masks are none",
+        "each full picture, but not reduced copies and masks",
         "grey, RGB, palette, CMYK, YCbCr, Lab of 8 bits; grey, RGB, CMYK of up to 64 bits, signed and float too, with "
         "or without alpha, in planes or not",
         "no raw camera data, no LogLuv, no volumes; at most 10,000 pictures",
@@ -51,7 +51,7 @@ FORMATS: Mapping[str, Format] = {
     ),
     "WEBP": Format("WebP", (".webp",), "the first frame", "all"),
     "GIF": Format("GIF", (".gif",), "the first frame", "all"),
-    "BMP": Format("BMP", (".bmp",), "the only one", "all; an alpha of 0 throughout counts as opaque"),
+    "BMP": Format("BMP", (".bmp",), "the only one", "all; an image whose alpha is 0 everywhere is read as opaque"),
     "PPM": Format(
         "PBM/PGM/PPM/PFM",
         (".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
