@@ -40,9 +40,7 @@ def load_model(
             if hardware.device.type == "meta":
                 model = _without_weights(model_class, config, options, hardware.bits)
             elif hardware.bits:
-                model = _in_bits(model_class, folder, config, options, hardware.bits)
-                for parameter in model.parameters():
-                    parameter.data = parameter.data.to(hardware.dtype)
+                model = _in_bits(model_class, folder, config, options, hardware.bits, hardware.dtype)
             else:
                 model = _as_stored(model_class, folder, config, options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -66,18 +64,22 @@ def _as_stored(model_class: Any, folder: Path, config: Any, options: Mapping[str
     return model
 
 
-def _in_bits(model_class: Any, folder: Path, config: Any, options: Mapping[str, Any], bits: int) -> Any:
+def _in_bits(
+    model_class: Any, folder: Path, config: Any, options: Mapping[str, Any], bits: int, dtype: torch.dtype
+) -> Any:
     """The model quantised from its weights as they are stored, before a device or a wider dtype holds them whole.
 
     Where an earlier start has kept the outcome, that is mapped and the weights are not read.
     """
     packed = PackedFile(folder, bits)
     model = _without_weights(model_class, config, options, bits)
-    if packed.fill(model):
+    if packed.fill(model, dtype):
         return model
     model = _as_stored(model_class, folder, config, options)
     quantize(model, bits)
     packed.write(model)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
     return model
 
 

@@ -46,18 +46,19 @@ class PackedFile:
         self.path = checkpoint / FOLDER / f"{bits}bit.safetensors"
         self._checkpoint = checkpoint
 
-    def fill(self, model: nn.Module) -> bool:
-        """Map the file's tensors into a quantised model on the device `meta`.
+    def fill(self, model: nn.Module, dtype: torch.dtype) -> bool:
+        """Map the file's tensors into a quantised model on the device `meta`, or read those that another dtype takes.
 
         False where no file is there, and where it is not what this model would be rounded to; the log says why. The
         model is then to be thrown away.
         """
         try:
             tensor_sizes(self.path)
-            file: Any = safe_open(self.path, framework="pt")
+            with safe_open(self.path, framework="pt") as file:
+                is_current = file.metadata() == self._key()
             fault = "it is of other files, or was made by another version or on another processor"
-            if file.metadata() == self._key():
-                fault = _map(file, model)
+            if is_current:
+                fault = _fill(model, self.path, dtype)
         except FileNotFoundError:
             return False
         except (OSError, Damage, SafetensorError) as error:
@@ -122,18 +123,25 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_buffers(remove_duplicate=False)
 
 
-def _map(file: Any, model: nn.Module) -> str:
-    """Put a file's tensors into the model; what does not fit, or "". Raises SafetensorError where one is missing."""
+def _fill(model: nn.Module, path: Path, dtype: torch.dtype) -> str:
+    """Put a file's tensors into the model, parameters in the dtype; what does not fit, or "".
+
+    Raises SafetensorError where one is missing. Pages that are mapped stay with the process, so that what is only
+    there to be converted is read instead.
+    """
+    mapped: Any = safe_open(path, framework="pt")
+    read: Any = safe_open(path, framework="pt", backend="pread")
     wanted = dict(_tensors(model))
-    if unknown := set(file.keys()) - wanted.keys():
+    if unknown := set(mapped.keys()) - wanted.keys():
         return f"the model has no {min(unknown)}"
     for name, empty in wanted.items():
-        tensor = file.get_tensor(name)
+        tensor = mapped.get_tensor(name)
         if tensor.shape != empty.shape:
             return f"{name} is {tuple(tensor.shape)}, the model's {tuple(empty.shape)}"
+        if is_parameter := isinstance(empty, nn.Parameter):
+            tensor = tensor if tensor.dtype == dtype else read.get_tensor(name).to(dtype)
         place, _, leaf = name.rpartition(".")
-        value = nn.Parameter(tensor, requires_grad=False) if isinstance(empty, nn.Parameter) else tensor
-        setattr(model.get_submodule(place), leaf, value)
+        setattr(model.get_submodule(place), leaf, nn.Parameter(tensor, False) if is_parameter else tensor)
     return ""
 
 

@@ -92,7 +92,9 @@ def _demand(
         quantize(rounded, bits)
         held = _bytes(rounded, hardware.dtype)
         loading = (
-            held if PackedFile(folder, bits).fill(rounded) else _bytes(network, stored) + _stacked(network, stored)
+            held
+            if PackedFile(folder, bits).fill(rounded, stored)
+            else _bytes(network, stored) + _stacked(network, stored)
         )
     else:
         held = _bytes(network, hardware.dtype)
