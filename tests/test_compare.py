@@ -23,11 +23,11 @@ ROWS = (
     "vision, Gundam (10 tokens, 2 tiles)",
     "prefill, 12 tokens",
     "prefill, 20 tokens",
+    "whole page, Base, 4 tokens",
     "token, context 12, batch 1",
     "token, context 12, batch 2",
     "token, context 20, batch 1",
     "token, context 20, batch 2",
-    "whole page, Base, 4 tokens",
 )
 
 

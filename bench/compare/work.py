@@ -73,12 +73,12 @@ class Comparison:
         self.view_operations = cache(partial(view_operations, self.model.config))
 
     def works(self) -> Iterator[Work]:
-        """All rows, in this order."""
+        """All rows, those that hold the most at the end."""
         yield from map(self.vision, self.amounts.sizes.presets)
         yield from map(self.prefill, self.amounts.prompts)
+        yield self.whole_page()
         for context in self.amounts.contexts:
             yield from (self.token(context, rows) for rows in self.amounts.batches)
-        yield self.whole_page()
 
     def vision(self, preset: str) -> Work:
         """The features of a page's image."""
