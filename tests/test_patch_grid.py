@@ -191,6 +191,11 @@ def test_another_model_s_config_is_refused(tiny: Tiny) -> None:
         model_config({"model_type": "llama"}, tiny.kind.card.family)
 
 
+def test_a_page_that_is_too_long_is_refused_in_the_size_that_it_came_in(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match="has 8 x 2000 pixels"):
+        tiny.engine.processor.prepare(asked(tiny.kind, 8, 2000))
+
+
 def test_words_cannot_smuggle_a_token_of_the_model_s(tiny: Tiny) -> None:
     for token in tiny.kind.ids:
         with pytest.raises(InputError, match="meaning of its own"):

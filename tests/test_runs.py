@@ -176,6 +176,14 @@ def test_a_log_that_cannot_be_written_is_refused(run: Run, capsys: pytest.Captur
     assert "The log 'no/such/log' cannot be written: No such file" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no file that is always full")
+def test_a_log_that_becomes_full_is_named(run: Run, answers: Answers, capsys: pytest.CaptureFixture[str]) -> None:
+    answers("some text")
+    write("a.png", page())
+    assert run("read", "a.png", "--log", "/dev/full") == 1
+    assert "The log '/dev/full' cannot be written: No space left on device. Name" in capsys.readouterr().err
+
+
 def test_of_many_pages_the_first_have_a_line_and_the_end_is_short(
     run: Run, answers: Answers, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ocr.engines.patches import PatchRules, resized_size
+from ocr.engines.patches import PatchRules, check_aspect, resized_size
 
 Size = tuple[int, int]  # px, width and height
 
@@ -16,6 +16,7 @@ def plain(width: int, height: int, rules: PatchRules) -> Size:
 
 def _one_square_at_least(width: int, height: int, rules: PatchRules) -> Size:
     """PaddleOCR-VL's: a side shorter than a square becomes one, and the other grows with it."""
+    check_aspect(width, height)  # of the page as it came
     square = rules.multiple
     if height < square:
         width, height = round(width * square / height), square
@@ -26,6 +27,7 @@ def _one_square_at_least(width: int, height: int, rules: PatchRules) -> Size:
 
 def _grown_to_a_square(width: int, height: int, rules: PatchRules) -> Size:
     """GLM-4.6V's: a page with a side shorter than a square grows until it has none, and is rounded down."""
+    check_aspect(width, height)  # of the page as it came
     square = rules.multiple
     if min(width, height) < square:
         factor = max(square / height, square / width)
