@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ocr.decoding.cache import rounded
 from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sharing import Stream
 from ocr.documents.page import DrawnPage, NumberedPage
@@ -338,7 +339,8 @@ def test_without_either_half_the_free_memory_decides(
     monkeypatch: pytest.MonkeyPatch, pages: float, expected: int
 ) -> None:
     engine = scripted("a" * 99)
-    needed = 1.5 * (73 + 1 + len("\nFree OCR.") + 120) * 2 * HIDDEN * 4  # keys and values in float32, room to grow
+    columns = rounded(73 + 1 + len("\nFree OCR.") + 120 + 256)  # with room to grow
+    needed = columns * 2 * HIDDEN * 4  # keys and values in float32
     monkeypatch.setattr(SlotRunner, "held_bytes", 0)
     monkeypatch.setattr("ocr.engines.native.free_bytes", lambda device: 2 * pages * needed)
     list(read_pages(engine, REQUEST, numbered(4), Decoding(max_new_tokens=120)))
@@ -353,5 +355,6 @@ def test_a_page_asks_for_no_more_memory_than_the_models_context(
     monkeypatch.setattr(Stream, "add", lambda stream, *rest: asked.append(rest[-1].bytes) or real(stream, *rest))
     next(read_pages(engine, REQUEST, numbered(1), Decoding(max_new_tokens=32768)))
     next(read_pages(engine, REQUEST, numbered(1), Decoding(max_new_tokens=100)))
-    token = 1.5 * (2 * 3 * 5 * 16) * 4  # room to grow; keys and values, layers, heads, head size, float32
-    assert asked == [engine.processor.context * token, (73 + 1 + len("\nFree OCR.") + 100) * token]
+    column = (2 * 3 * 5 * 16) * 4  # keys and values, layers, heads, head size, float32
+    columns = 1.5 * engine.processor.context, rounded(73 + 1 + len("\nFree OCR.") + 100 + 256)  # with room to grow
+    assert asked == [each * column for each in columns]

@@ -19,7 +19,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from ocr.decoding.cache import SlotCache, rounded, rounded_rows
+from ocr.decoding.cache import SlotCache, rounded, rounded_rows, row_bytes
 from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget, Clock, Deadline, EndOfText, TokenRule
 from ocr.decoding.runner import SlotRunner
@@ -284,6 +284,15 @@ def test_rows_that_are_held_for_nobody_go_when_the_others_must_move() -> None:
     assert cache.held_bytes == held
     assert cache.make_room(1, 1000)
     assert cache.held_bytes == 2 * LAYERS * HEADS * SIZE * 4 * rounded(1500)
+
+
+@pytest.mark.parametrize(("prompt", "new"), [(1, 1), (100, 10), (300, 500), (900, 2100)])
+def test_a_row_never_takes_more_than_is_claimed_for_it(prompt: int, new: int) -> None:
+    cache = SlotCache(CONFIG)
+    cache.put(prompt_cache(prompt, 1.0))
+    for more in range(new + 1):
+        cache.make_room(1, prompt + more)
+        assert cache.held_bytes <= row_bytes(prompt_cache(1, 1.0), prompt, new)
 
 
 def test_a_kind_of_layer_that_rows_cannot_share_is_refused() -> None:

@@ -173,6 +173,6 @@ def test_the_cache_is_of_the_kinds_that_the_config_asks_for(model: Any) -> None:
     is_hybrid = isinstance(model, Qwen3_5ForConditionalGeneration)
     assert kinds == (["LinearAttentionLayer"] * 2 if is_hybrid else ["SlotLayer"] * 2) + ["SlotLayer"]
     assert runner._cache.is_of_slots is not is_hybrid
-    one, more = (cache.row_bytes(runner.one_token(), 60, new) for new in (40, 140))
+    one, more = (cache.row_bytes(runner.one_token(), 24, new) for new in (1000, 2024))
     growing = 1 if is_hybrid else 3
-    assert more - one == growing * 100 * 1.5 * (2 * 2 * 8 * 4)  # layers, tokens, growth; keys and values, heads, size
+    assert more - one == growing * 1024 * 1.5 * (2 * 2 * 8 * 4)  # layers, tokens, growth; keys and values, heads, size

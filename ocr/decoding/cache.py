@@ -127,7 +127,7 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]
         if rows <= held and columns <= width:
             return False
         if columns > width:
-            width = rounded(max(columns + ROUND, int(columns * GROWTH)))
+            width = _with_room_to_grow(columns)
         self._buffers = tuple(_enlarged(buffer, (rows, heads, width, size)) for buffer in self._buffers)
         return True
 
@@ -166,6 +166,11 @@ def _put_states(row: int, mine: LinearAttentionLayer, theirs: LinearAttentionLay
         states.update({at: torch.cat([states[at], more[at]]) for at in states if states[at] is not None})
 
 
+def _with_room_to_grow(columns: int) -> int:
+    """How many columns rows are given that must have so many."""
+    return rounded(max(columns + ROUND, int(columns * GROWTH)))
+
+
 def row_bytes(cache: Cache, prompt: int, new: int) -> float:
     """What a row of so many tokens takes at most, in bytes, judged by a cache of one row with one token."""
     return sum(_layer_bytes(layer, prompt + new) for layer in cache.layers)
@@ -176,4 +181,4 @@ def _layer_bytes(layer: Any, tokens: int) -> float:
         states = [*layer.conv_states.values(), *layer.recurrent_states.values()]
         return float(sum(state.nbytes for state in states if state is not None))
     token_bytes: float = layer.keys[:, :, :1].nbytes + layer.values[:, :, :1].nbytes
-    return token_bytes * tokens * GROWTH
+    return token_bytes * _with_room_to_grow(tokens)
