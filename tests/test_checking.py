@@ -248,7 +248,7 @@ def test_a_page_of_another_script_cannot_be_checked() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     found = check(prose("12 34"), [text("Привет, как дела сегодня вечером? 12 34")], letters)
     assert said(found) == NOTHING
-    assert "% of the answer's letters are of a script" in found.failure
+    assert "% of the answer's letters are in a script" in found.failure
 
 
 def test_letters_that_the_lines_cannot_have_are_no_difference() -> None:

@@ -163,7 +163,7 @@ def test_what_was_done_before_ctrl_c_is_whole(
     interrupted_at(2, monkeypatch)
     assert run("read", "a.png", "b.pdf", "-o", "out") == 130
     assert texts() == {"a.md": "some text"}
-    assert "with --resume goes on from there" in capsys.readouterr().err
+    assert "with --resume to continue" in capsys.readouterr().err
 
 
 def test_a_later_run_leaves_no_stale_pictures_and_no_other_file_is_touched(run: Run, answers: Answers) -> None:

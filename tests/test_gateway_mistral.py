@@ -149,7 +149,7 @@ def test_an_uploaded_file_is_read_by_its_signed_url_as_open_webui_does(client: M
     ("more", "words"),
     [
         ({"pages": "a"}, "numbers from 0"),
-        ({"document_annotation_prompt": "What is it?"}, "cannot be honoured"),
+        ({"document_annotation_prompt": "What is it?"}, "is not supported"),
         ({"document": {"type": "document_url", "document_url": "https://other.example/a.pdf"}}, "not fetched here"),
         ({"document": {"type": "document_url", "document_url": "data:application/pdf;base64,"}}, "0 bytes"),
     ],

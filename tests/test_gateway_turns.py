@@ -107,7 +107,7 @@ def test_a_server_that_refuses_what_it_said_it_has_room_for_costs_no_request(mon
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [("STARTING", "being loaded"), ("SETUP_FAILED", "No server"), ("DEFUNCT", "No server")]
+    ("status", "words"), [("STARTING", "being loaded"), ("SETUP_FAILED", "No Cog server"), ("DEFUNCT", "No Cog server")]
 )
 def test_while_no_server_is_up_the_answer_is_503(status: str, words: str) -> None:
     cog = FakeCog(status=status)

@@ -94,7 +94,7 @@ def test_a_page_takes_what_was_measured(full_size: Told, model: str, preset: str
 def test_closer_looks_take_more(full_size: Told) -> None:
     for model, dtype in (("deepseek-ocr", "float32"), ("deepseek-ocr", "bfloat16"), ("dots.ocr", "bfloat16")):
         pages = full_size(model, dtype)["none"].pages
-        assert pages["Tiny"] < pages["Small"] < pages["Base"] < pages["Large"]
+        assert pages["Tiny"] <= pages["Small"] < pages["Base"] < pages["Large"]  # room for tokens comes in steps
 
 
 def write_tiny_got(folder: Path) -> None:

@@ -215,7 +215,9 @@ def test_the_cache_takes_no_more_than_the_prompt_and_the_window(tiny: Tiny) -> N
         assert runner._cache.layers[0].width == 7 + min(len(started.tokens) - 1, tiny.window)
 
 
-def test_a_page_claims_no_more_than_its_prompt_and_the_window(tiny: Tiny) -> None:
+def test_a_page_claims_no_more_than_its_prompt_and_the_window(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocr.decoding.cache.ROUND", 1)
+
     def claimed(new_tokens: int) -> float:
         return tiny.engine._claim(100, Decoding(max_new_tokens=new_tokens)).bytes
 

@@ -127,8 +127,9 @@ class SlotLayer(DynamicLayer):  # type: ignore[misc]
         if rows <= held and columns <= width:
             return False
         if columns > width:
-            width = _with_room_to_grow(columns)
-        self._buffers = tuple(_enlarged(buffer, (rows, heads, width, size)) for buffer in self._buffers)
+            width = room_to_grow(columns)
+        shape = rounded_rows(rows), heads, width, size
+        self._buffers = tuple(_enlarged(buffer, shape) for buffer in self._buffers)
         return True
 
     @property
@@ -166,7 +167,7 @@ def _put_states(row: int, mine: LinearAttentionLayer, theirs: LinearAttentionLay
         states.update({at: torch.cat([states[at], more[at]]) for at in states if states[at] is not None})
 
 
-def _with_room_to_grow(columns: int) -> int:
+def room_to_grow(columns: int) -> int:
     """How many columns rows are given that must have so many."""
     return rounded(max(columns + ROUND, int(columns * GROWTH)))
 
@@ -181,4 +182,4 @@ def _layer_bytes(layer: Any, tokens: int) -> float:
         states = [*layer.conv_states.values(), *layer.recurrent_states.values()]
         return float(sum(state.nbytes for state in states if state is not None))
     token_bytes: float = layer.keys[:, :, :1].nbytes + layer.values[:, :, :1].nbytes
-    return token_bytes * _with_room_to_grow(tokens)
+    return token_bytes * room_to_grow(tokens)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Condition
 
+from ocr.decoding.cache import rounded_rows
 from ocr.decoding.failures import explained
 from ocr.decoding.loop import Output, RunningBatch
 from ocr.decoding.runner import Runner
@@ -117,7 +118,7 @@ class SharedBatch:
             return False
         if len(claims) > min(claim.together for claim in claims):
             return False
-        most = len(claims) * max(claim.bytes for claim in claims)
+        most = rounded_rows(len(claims)) * max(claim.bytes for claim in claims)
         return most <= runner.held_bytes + self._free_bytes()
 
     def _join(self, joining: Series[tuple[Place, Begin]]) -> list[Output]:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ocr.decoding.cache import GROWTH
+from ocr.decoding.cache import room_to_grow
 from ocr.engines.checkpoint import laid_to_files
 from ocr.engines.hardware import Hardware, choose_device, choose_hardware, free_bytes, own_bytes
 from ocr.engines.loading import stored_dtype
@@ -129,7 +129,7 @@ def _pages(model: str, engine: NativeEngine[Any], hardware: Hardware, answer: in
         tokens = len(page.ids)
         computed = max(network.seeing_bytes(page, hardware), tokens * _numbers_computed(config) * itemsize)
         new = min(answer, engine.processor.context - tokens, network.window or answer)
-        yield name, computed + (tokens + new) * _numbers_kept(config) * itemsize * GROWTH
+        yield name, computed + room_to_grow(tokens + new) * _numbers_kept(config) * itemsize
 
 
 def _numbers_computed(config: Any) -> int:
