@@ -27,6 +27,7 @@ from tests.fetching import TINY, install_pget
 from tests.hub import Hub, serving
 from tests.scripted import scripted
 
+pytest.register_assert_rewrite("tests.references")  # so that its asserts tell what differs
 hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("patient")
 

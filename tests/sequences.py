@@ -57,6 +57,13 @@ def tokens(steps: Iterator[Step], rows: int = 1) -> list[list[int]]:
     return found
 
 
+class NoEnd(Budget):
+    """A budget that keeps the tiny models from ending, as the runs did that are compared with."""
+
+    def banned(self) -> list[int]:
+        return [1]
+
+
 A, END = byte_tokenizer().encode("ab", add_special_tokens=False).ids
 EMPTY = torch.zeros(1, 1)
 

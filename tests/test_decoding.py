@@ -29,14 +29,7 @@ from ocr.engines.native import NativeEngine
 from ocr.errors import ModelError
 from ocr.types import FinishReason, Sampling
 from tests.checkpoints import byte_tokenizer
-from tests.sequences import EMPTY, END, A, Counting, decode, sequence, tokens
-
-
-class NoEnd(Budget):
-    """A budget that also keeps the model from ending, as the golden runs did."""
-
-    def banned(self) -> list[int]:
-        return [1]
+from tests.sequences import EMPTY, END, A, Counting, NoEnd, decode, sequence, tokens
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel, UnlimitedOcrConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ocr.decoding.rules import Budget, NgramBan
+from ocr.decoding.rules import NgramBan
 from ocr.engines.native import NativeEngine
 from ocr.errors import InputError, SetupError
 from ocr.models.catalog import MODELS
@@ -30,7 +30,7 @@ from ocr.settings import Settings
 from ocr.types import Decoding, Failed, FinishReason, PageInput, Piece, Prepared
 from tests.checkpoints import DEEPSEEK_CONFIG, GOLDEN, deepseek_shapes, seeded, write_deepseek
 from tests.pictures import page
-from tests.sequences import decode
+from tests.sequences import NoEnd, decode
 
 VISION = np.load(GOLDEN / "deepseek" / "tiny_vision_upstream.npz")
 END_TO_END = np.load(GOLDEN / "deepseek" / "tiny_e2e_upstream.npz")
@@ -66,13 +66,6 @@ def test_the_vision_encoders_are_the_references(engine: NativeEngine[Any], size:
     assert_close(sam, VISION[f"{size}/sam"])
     assert_close(clip, VISION[f"{size}/clip"])
     assert_close(features, VISION[f"{size}/proj"])
-
-
-class NoEnd(Budget):
-    """A budget that keeps the model from ending, as the golden runs did."""
-
-    def banned(self) -> list[int]:
-        return [1]
 
 
 @pytest.mark.parametrize("case", CASES)

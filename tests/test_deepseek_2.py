@@ -15,7 +15,7 @@ from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import
 )
 
 from bench.shapes_deepseek import CONFIG_2, shapes_2
-from ocr.decoding.rules import Budget, NgramBan
+from ocr.decoding.rules import NgramBan
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
@@ -35,9 +35,9 @@ from ocr.types import Decoding, Element, PageInput, Piece
 from tests.checkpoints import DEEPSEEK_CONFIG
 from tests.checkpoints_deepseek_2 import KINDS, Kind, write_deepseek_2
 from tests.pictures import page
-from tests.sequences import apart, read
+from tests.references import Reference, are_varied, check_alone, check_together, reference
+from tests.sequences import NoEnd, apart
 from tests.test_dialects import block, parse
-from tests.test_positions import Page as Reference
 
 CPU = Settings(device="cpu", dtype="float32")
 TOKENS = 24
@@ -115,34 +115,14 @@ def asked(preset: SquareViews, width: int, height: int) -> PageInput:
 
 @pytest.fixture(scope="module")
 def references(tiny: Tiny) -> list[Reference]:
-    return [reference(tiny, *one) for one in PAGES]
+    return [generated(tiny, *one) for one in PAGES]
 
 
-def reference(tiny: Tiny, preset: SquareViews, width: int, height: int) -> Reference:
-    """A page as our engine begins with it, and what the class's own generate() makes of transformers' pixels alone."""
+def generated(tiny: Tiny, preset: SquareViews, width: int, height: int) -> Reference:
     ready = tiny.engine.processor.prepare(asked(preset, width, height))
-    ids = torch.tensor([ready.ids])
     look = {} if preset.tile else {"crop_to_patches": False}  # which also has it see the page at 768 px
-    theirs = tiny.reference.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        **PIXELS(images=[page(width, height)], return_tensors="pt", **look),
-        max_new_tokens=TOKENS,
-        min_new_tokens=TOKENS,
-        pad_token_id=2,
-        do_sample=False,
-        output_logits=True,
-        return_dict_in_generate=True,
-    )
-    tokens = theirs.sequences[0, ids.shape[1] :].tolist()
-    return Reference(tiny.engine.network.first_pass(ready), tokens, torch.cat(theirs.logits))
-
-
-class Forced(Budget):
-    """A budget that keeps the model from ending, as the reference runs did."""
-
-    def banned(self) -> list[int]:
-        return [1]
+    given = PIXELS(images=[page(width, height)], return_tensors="pt", **look)
+    return reference(tiny.engine, tiny.reference, ready, TOKENS, min_new_tokens=TOKENS, **given)
 
 
 @pytest.mark.parametrize(
@@ -158,18 +138,12 @@ class Forced(Budget):
 def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     tiny: Tiny, references: list[Reference], plan: list[tuple[int, int]]
 ) -> None:
-    together = read(tiny.engine.network.model, references, plan, budget=Forced)
-    for (tokens, scores), one, (_, count) in zip(together, references, plan, strict=True):
-        assert tokens == one.tokens[:count]
-        assert apart(scores, one.logits[:count]) < 2e-5
-    assert len({token for one in references for token in one.tokens}) > 6  # so that equal tokens say something
+    check_together(tiny.engine.network.model, references, plan, budget=NoEnd)
+    assert are_varied(references)
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
-    for one in references:
-        ((tokens, scores),) = read(tiny.engine.network.model, [one], [(0, TOKENS)], budget=Forced)
-        assert tokens == one.tokens
-        assert apart(scores, one.logits) < 1e-5
+    check_alone(tiny.engine.network.model, references, budget=NoEnd)
 
 
 def test_pages_come_out_of_the_engine_as_text(tiny: Tiny, references: list[Reference]) -> None:

@@ -30,9 +30,9 @@ from ocr.types import Decoding, FinishReason, PageInput, Piece, Prompt
 from tests.checkpoints_dots import FLOAT32
 from tests.checkpoints_got import CONFIGS, HUB_CONFIG, IDS, hub_name, preprocessor, tiny_model, write_got
 from tests.pictures import page
-from tests.sequences import apart, read
+from tests.references import Reference, are_varied, check_alone, check_together, reference
+from tests.sequences import read
 from tests.test_dialects import cut, parse
-from tests.test_positions import Page as Reference
 
 TOKENS = 10
 WHOLE, TILED = Look(), Look(tiled=True)
@@ -82,26 +82,12 @@ def test_a_page_s_pixels_are_those_of_transformers(tiny: Tiny, size: tuple[int, 
 
 @pytest.fixture(scope="module")
 def references(tiny: Tiny) -> list[Reference]:
-    return [reference(tiny, asked(*one), TOKENS) for one in PAGES]
+    return [generated(tiny, asked(*one), TOKENS) for one in PAGES]
 
 
-def reference(tiny: Tiny, asking: PageInput, tokens: int, **more: Any) -> Reference:
-    """A page as our engine begins with it, and what the class's own generate() makes of transformers' pixels."""
+def generated(tiny: Tiny, asking: PageInput, tokens: int, **more: Any) -> Reference:
     ready = tiny.engine.processor.prepare(asking)
-    ids = torch.tensor([ready.ids])
-    theirs = tiny.model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        pixel_values=pixels(tiny, asking),
-        max_new_tokens=tokens,
-        pad_token_id=0,
-        do_sample=False,
-        output_logits=True,
-        return_dict_in_generate=True,
-        **more,
-    )
-    found = theirs.sequences[0, ids.shape[1] :].tolist()
-    return Reference(tiny.engine.network.first_pass(ready), found, torch.cat(theirs.logits))
+    return reference(tiny.engine, tiny.model, ready, tokens, pixel_values=pixels(tiny, asking), **more)
 
 
 @pytest.mark.parametrize(
@@ -112,18 +98,12 @@ def reference(tiny: Tiny, asking: PageInput, tokens: int, **more: Any) -> Refere
 def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     tiny: Tiny, references: list[Reference], plan: Sequence[tuple[int, int]]
 ) -> None:
-    read_together = read(tiny.engine.network.model, references, plan)
-    for (tokens, scores), one, (_, count) in zip(read_together, references, plan, strict=True):
-        assert tokens == one.tokens[:count]
-        assert apart(scores, one.logits[:count]) < 2e-5
-    assert len({token for one in references for token in one.tokens}) > 6  # so that equal tokens say something
+    check_together(tiny.engine.network.model, references, plan)
+    assert are_varied(references)
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
-    for one in references:
-        ((tokens, scores),) = read(tiny.engine.network.model, [one], [(0, TOKENS)])
-        assert tokens == one.tokens
-        assert apart(scores, one.logits) < 1e-5
+    check_alone(tiny.engine.network.model, references)
 
 
 class Banned(Budget):
@@ -146,8 +126,8 @@ def test_no_twenty_tokens_are_repeated_in_a_whole_answer(tmp_path: Path) -> None
     config, count = CONFIGS["as the hub writes it"], 60
     model = tiny_model(config, norm=0.0)
     dull = Tiny(config, load(write_got(tmp_path / "checkpoint", config, model), GOT_OCR2, FLOAT32), model)
-    free = reference(dull, asked((90, 61), WHOLE), count)
-    one = reference(dull, asked((90, 61), WHOLE), count, no_repeat_ngram_size=20)
+    free = generated(dull, asked((90, 61), WHOLE), count)
+    one = generated(dull, asked((90, 61), WHOLE), count, no_repeat_ngram_size=20)
     assert one.tokens != free.tokens
     ((tokens, _),) = read(dull.engine.network.model, [one], [(0, count)], budget=Banned)
     assert tokens == one.tokens

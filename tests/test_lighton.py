@@ -24,8 +24,7 @@ from ocr.weights.table import checkpoints
 from tests.checkpoints_dots import FLOAT32
 from tests.checkpoints_lighton import AS_THE_HUB, HUB, IDS, PIXELS, TINY, Tiny, tiny_model, write_lighton
 from tests.pictures import page
-from tests.sequences import apart, read
-from tests.test_positions import Page as Reference
+from tests.references import Reference, are_varied, check_alone, check_together, reference
 
 TOKENS = 16
 SIZES = ((90, 61), (40, 140), (131, 75))
@@ -76,25 +75,12 @@ def test_a_page_s_pixels_are_those_of_transformers(loaded: Loaded, size: tuple[i
 
 @pytest.fixture(scope="module")
 def references(loaded: Loaded) -> list[Reference]:
-    return [reference(loaded, *size) for size in SIZES]
+    return [generated(loaded, *size) for size in SIZES]
 
 
-def reference(loaded: Loaded, width: int, height: int) -> Reference:
-    """A page as our engine begins with it, and what the class's own generate() makes of transformers' pixels."""
+def generated(loaded: Loaded, width: int, height: int) -> Reference:
     ready = loaded.engine.processor.prepare(asked(width, height))
-    ids = torch.tensor([ready.ids])
-    theirs = loaded.model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        **pixels(loaded.tiny, page(width, height)),
-        max_new_tokens=TOKENS,
-        pad_token_id=0,
-        do_sample=False,
-        output_logits=True,
-        return_dict_in_generate=True,
-    )
-    tokens = theirs.sequences[0, ids.shape[1] :].tolist()
-    return Reference(loaded.engine.network.first_pass(ready), tokens, torch.cat(theirs.logits))
+    return reference(loaded.engine, loaded.model, ready, TOKENS, **pixels(loaded.tiny, page(width, height)))
 
 
 @pytest.mark.parametrize(
@@ -105,18 +91,12 @@ def reference(loaded: Loaded, width: int, height: int) -> Reference:
 def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     loaded: Loaded, references: list[Reference], plan: Sequence[tuple[int, int]]
 ) -> None:
-    together = read(loaded.engine.network.model, references, plan)
-    for (tokens, scores), one, (_, count) in zip(together, references, plan, strict=True):
-        assert tokens == one.tokens[:count]
-        assert apart(scores, one.logits[:count]) < 2e-5
-    assert len({token for one in references for token in one.tokens}) > 6  # so that equal tokens say something
+    check_together(loaded.engine.network.model, references, plan)
+    assert are_varied(references)
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(loaded: Loaded, references: list[Reference]) -> None:
-    for one in references:
-        ((tokens, scores),) = read(loaded.engine.network.model, [one], [(0, TOKENS)])
-        assert tokens == one.tokens
-        assert apart(scores, one.logits) < 1e-5
+    check_alone(loaded.engine.network.model, references)
 
 
 def test_callers_that_come_and_go_get_what_they_get_alone(loaded: Loaded) -> None:

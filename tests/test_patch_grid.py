@@ -25,8 +25,7 @@ from ocr.types import Decoding, PageInput, Piece, Prompt
 from tests.checkpoints_dots import FLOAT32
 from tests.checkpoints_grid import KINDS, Kind, tiny_model, write_grid
 from tests.pictures import page
-from tests.sequences import apart, read
-from tests.test_positions import Page as Reference
+from tests.references import Reference, are_varied, check_alone, check_together, reference
 
 TOKENS = 16
 CLIP = ((0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
@@ -74,27 +73,15 @@ def test_a_page_s_pixels_are_those_of_transformers(tiny: Tiny, size: tuple[int, 
 
 @pytest.fixture(scope="module")
 def references(tiny: Tiny) -> list[Reference]:
-    return [reference(tiny, *size) for size in SIZES]
+    return [generated(tiny, *size) for size in SIZES]
 
 
-def reference(tiny: Tiny, width: int, height: int) -> Reference:
-    """A page as our engine begins with it, and what the class's own generate() makes of transformers' pixels."""
+def generated(tiny: Tiny, width: int, height: int) -> Reference:
     asking = asked(tiny.kind, width, height)
     ready = tiny.engine.processor.prepare(asking)
-    ids = torch.tensor([ready.ids])
-    theirs = tiny.model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        mm_token_type_ids=(ids == tiny.engine.processor.image_token).int(),
-        **pixels(tiny.kind, asking.image),
-        max_new_tokens=TOKENS,
-        pad_token_id=0,
-        do_sample=False,
-        output_logits=True,
-        return_dict_in_generate=True,
-    )
-    tokens = theirs.sequences[0, ids.shape[1] :].tolist()
-    return Reference(tiny.engine.network.first_pass(ready), tokens, torch.cat(theirs.logits))
+    kinds = (torch.tensor([ready.ids]) == tiny.engine.processor.image_token).int()
+    given = pixels(tiny.kind, asking.image)
+    return reference(tiny.engine, tiny.model, ready, TOKENS, mm_token_type_ids=kinds, **given)
 
 
 @pytest.mark.parametrize(
@@ -105,18 +92,12 @@ def reference(tiny: Tiny, width: int, height: int) -> Reference:
 def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     tiny: Tiny, references: list[Reference], plan: Sequence[tuple[int, int]]
 ) -> None:
-    read_together = read(tiny.engine.network.model, references, plan)
-    for (tokens, scores), one, (_, count) in zip(read_together, references, plan, strict=True):
-        assert tokens == one.tokens[:count]
-        assert apart(scores, one.logits[:count]) < 2e-5
-    assert len({token for one in references for token in one.tokens}) > 3  # so that equal tokens say something
+    check_together(tiny.engine.network.model, references, plan)
+    assert are_varied(references, 3)
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
-    for one in references:
-        ((tokens, scores),) = read(tiny.engine.network.model, [one], [(0, TOKENS)])
-        assert tokens == one.tokens
-        assert apart(scores, one.logits) < 1e-5
+    check_alone(tiny.engine.network.model, references)
 
 
 def test_callers_that_come_and_go_get_what_they_get_alone(tiny: Tiny, references: list[Reference]) -> None:

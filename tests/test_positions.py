@@ -2,11 +2,10 @@
 runner must do for them, held against each class's own generate() on tiny random models."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from transformers import (
     PreTrainedModel,
     Qwen2_5_VLConfig,
@@ -20,6 +19,7 @@ from transformers import (
 from ocr.decoding import cache
 from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import DeepStack, FirstPass
+from tests.references import Reference, check_alone, check_together, generated
 from tests.sequences import apart, read
 
 IMAGE, TOKENS = 90, 24
@@ -79,15 +79,7 @@ def qwen3_5() -> PreTrainedModel:
     return Qwen3_5ForConditionalGeneration(config)
 
 
-class Page(NamedTuple):
-    """A prompt with one image, and what the class's own generate() makes of it."""
-
-    first_pass: FirstPass
-    tokens: list[int]
-    logits: Tensor  # (steps, vocabulary)
-
-
-def page(model: Any, grid: tuple[int, int], before: int, after: int) -> Page:
+def page(model: Any, grid: tuple[int, int], before: int, after: int) -> Reference:
     """A page of rows by columns of patches, between so many tokens of text."""
     random = torch.Generator().manual_seed(100 * grid[0] + grid[1])
     rows = torch.randn(grid[0] * grid[1], 3 * 2 * 2 * 2, generator=random)
@@ -95,26 +87,15 @@ def page(model: Any, grid: tuple[int, int], before: int, after: int) -> Page:
     ids = torch.tensor([[*words[:before], 92, *[IMAGE] * (grid[0] * grid[1] // 4), 93, *words[before:]]])
     where = torch.tensor([[1, *grid]])
     kinds = (ids == IMAGE).int()
+    own = generated(model, ids, TOKENS, pixel_values=rows, image_grid_thw=where, mm_token_type_ids=kinds)
     with torch.inference_mode():
-        theirs = model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            pixel_values=rows,
-            image_grid_thw=where,
-            mm_token_type_ids=kinds,
-            max_new_tokens=TOKENS,
-            do_sample=False,
-            output_logits=True,
-            return_dict_in_generate=True,
-        )
         features = model.model.get_image_features(rows, where, return_dict=True)
         embeds = model.get_input_embeddings()(ids[0])
         embeds[ids[0] == IMAGE] = torch.cat(list(features.pooler_output))
         positions = model.model.get_rope_index(ids, mm_token_type_ids=kinds, image_grid_thw=where)[0][:, 0]
     layers = getattr(features, "deepstack_features", None) or []
     stack = DeepStack(ids[0] == IMAGE, tuple(torch.cat(list(layer)) for layer in layers)) if layers else None
-    own = theirs.sequences[0, ids.shape[1] :].tolist()
-    return Page(FirstPass(embeds, positions, stack), own, torch.cat(theirs.logits))
+    return Reference(FirstPass(embeds, positions, stack), *own)
 
 
 SIZES = [((4, 6), 3, 5), ((8, 4), 1, 2), ((2, 10), 9, 1)]
@@ -131,7 +112,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pages(model: Any) -> list[Page]:
+def pages(model: Any) -> list[Reference]:
     return [page(model, *size) for size in SIZES]
 
 
@@ -146,21 +127,16 @@ def pages(model: Any) -> list[Page]:
     ids=["together", "leaving", "joining", "joining and leaving"],
 )
 def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
-    model: Any, pages: list[Page], plan: list[tuple[int, int]]
+    model: Any, pages: list[Reference], plan: list[tuple[int, int]]
 ) -> None:
-    for (tokens, scores), one, (_, count) in zip(read(model, pages, plan), pages, plan, strict=True):
-        assert tokens == one.tokens[:count]
-        assert apart(scores, one.logits[:count]) < 2e-5
+    check_together(model, pages, plan)
 
 
-def test_a_page_alone_is_what_its_class_makes_of_it(model: Any, pages: list[Page]) -> None:
-    for one in pages:
-        ((tokens, scores),) = read(model, [one], [(0, TOKENS)])
-        assert tokens == one.tokens
-        assert apart(scores, one.logits) < 1e-5
+def test_a_page_alone_is_what_its_class_makes_of_it(model: Any, pages: list[Reference]) -> None:
+    check_alone(model, pages)
 
 
-def test_positions_that_only_count_tokens_would_be_another_text(model: Any, pages: list[Page]) -> None:
+def test_positions_that_only_count_tokens_would_be_another_text(model: Any, pages: list[Reference]) -> None:
     one = pages[0]
     counted = FirstPass(one.first_pass.embeds, torch.arange(len(one.first_pass.embeds)).expand(3, -1))
     ((_, scores),) = read(model, [one._replace(first_pass=counted)], [(0, TOKENS)])

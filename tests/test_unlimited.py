@@ -14,7 +14,6 @@ from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneratio
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
 
 from ocr.decoding.loop import RunningBatch
-from ocr.decoding.rules import Budget
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
@@ -29,9 +28,9 @@ from ocr.settings import Settings
 from ocr.types import Decoding, Element, PageInput, Piece
 from tests.checkpoints import DEEPSEEK_CONFIG, byte_tokenizer, deepseek_shapes, seeded, write_weights
 from tests.pictures import page
-from tests.sequences import Watched, apart, read, sequence
+from tests.references import Reference, are_varied, check_alone, check_together, reference
+from tests.sequences import NoEnd, Watched, apart, read, sequence
 from tests.test_dialects import parse
-from tests.test_positions import Page as Reference
 
 CPU = Settings(device="cpu", dtype="float32")
 TOKENS = 24
@@ -133,41 +132,28 @@ def test_the_largest_page_has_the_tokens_of_four_by_eight_tiles() -> None:
 
 @pytest.fixture(scope="module")
 def references(tiny: Tiny) -> list[Reference]:
-    return [reference(tiny, *size) for size in SIZES]
+    return [generated(tiny, *size) for size in SIZES]
 
 
 def asked(width: int, height: int) -> PageInput:
     return PageInput(page(width, height), PROMPT, "", LOOK)
 
 
-def reference(tiny: Tiny, width: int, height: int) -> Reference:
-    """A page as our engine begins with it, and what the class's own generate() makes of the same views alone."""
+def generated(tiny: Tiny, width: int, height: int) -> Reference:
     ready = tiny.engine.processor.prepare(asked(width, height))
-    views, ids = ready.views, torch.tensor([ready.ids])
+    views = ready.views
     local = {"pixel_values_local": normalise(views.tiles)} if views.tiles else {}
-    theirs = tiny.reference.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
+    return reference(
+        tiny.engine,
+        tiny.reference,
+        ready,
+        TOKENS,
+        min_new_tokens=TOKENS,
         pixel_values=normalise([views.whole]),
         num_local_patches=[len(views.tiles)],
         patches_grid=[[views.columns, views.rows]],
         **local,
-        max_new_tokens=TOKENS,
-        min_new_tokens=TOKENS,
-        pad_token_id=2,
-        do_sample=False,
-        output_logits=True,
-        return_dict_in_generate=True,
     )
-    tokens = theirs.sequences[0, ids.shape[1] :].tolist()
-    return Reference(tiny.engine.network.first_pass(ready), tokens, torch.cat(theirs.logits))
-
-
-class Forced(Budget):
-    """A budget that keeps the model from ending, as the reference runs did."""
-
-    def banned(self) -> list[int]:
-        return [1]
 
 
 @pytest.mark.parametrize(
@@ -183,23 +169,16 @@ class Forced(Budget):
 def test_a_batch_gives_each_page_what_its_class_gives_it_alone(
     tiny: Tiny, references: list[Reference], plan: list[tuple[int, int]]
 ) -> None:
-    for (tokens, scores), one, (_, count) in zip(
-        read(tiny.engine.network.model, references, plan, tiny.window, Forced), references, plan, strict=True
-    ):
-        assert tokens == one.tokens[:count]
-        assert apart(scores, one.logits[:count]) < 2e-5
-    assert len({token for one in references for token in one.tokens}) > 6  # so that equal tokens say something
+    check_together(tiny.engine.network.model, references, plan, tiny.window, NoEnd)
+    assert are_varied(references)
 
 
 def test_a_page_alone_is_what_its_class_makes_of_it(tiny: Tiny, references: list[Reference]) -> None:
-    for one in references:
-        ((tokens, scores),) = read(tiny.engine.network.model, [one], [(0, TOKENS)], tiny.window, Forced)
-        assert tokens == one.tokens
-        assert apart(scores, one.logits) < 1e-5
+    check_alone(tiny.engine.network.model, references, tiny.window, NoEnd)
 
 
 def test_without_the_window_it_would_be_another_model(tiny: Tiny, references: list[Reference]) -> None:
-    ((_, scores),) = read(tiny.engine.network.model, references[:1], [(0, TOKENS)], budget=Forced)
+    ((_, scores),) = read(tiny.engine.network.model, references[:1], [(0, TOKENS)], budget=NoEnd)
     full, windowed = scores[tiny.window + 1 :], references[0].logits[tiny.window + 1 :]
     assert apart(scores[: tiny.window], references[0].logits[: tiny.window]) < 1e-5
     assert apart(full, windowed) > 1e-3
@@ -207,7 +186,7 @@ def test_without_the_window_it_would_be_another_model(tiny: Tiny, references: li
 
 def test_the_cache_takes_no_more_than_the_prompt_and_the_window(tiny: Tiny) -> None:
     runner = Watched(tiny.engine.network.model, tiny.window)
-    started = sequence(torch.zeros(7, tiny.engine.network.model.config.text_config.hidden_size), [Forced(40)])
+    started = sequence(torch.zeros(7, tiny.engine.network.model.config.text_config.hidden_size), [NoEnd(40)])
     batch = RunningBatch(runner)
     batch.join([started])
     while len(started.tokens) < 39:

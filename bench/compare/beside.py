@@ -30,7 +30,7 @@ class Beside:
 
     def __str__(self) -> str:
         if not self.version:
-            return f"vLLM: not run. It is by {RECIPE}."
+            return f"vLLM: not run. To have it: {RECIPE}."
         return f"vLLM {self.version}: {HOW} To install it:\n  {RECIPE}."
 
 

@@ -13,7 +13,7 @@ from bench.gpu_check.setup import Bench
 from bench.gpu_check.tiny import DEEPSEEK, DOTS, Engine, all_logits, difference, equal, near
 from ocr.decoding.rules import Budget
 from tests import checkpoints, checkpoints_dots
-from tests.sequences import decode, tokens
+from tests.sequences import NoEnd, decode, tokens
 
 
 def deepseek_ocr(bench: Bench) -> Iterator[Row]:
@@ -28,13 +28,6 @@ def deepseek_ocr(bench: Bench) -> Iterator[Row]:
         yield near("DeepSeek-OCR logits", dtype, list(map(difference, logits, [c["logits"] for c in cases])))
         greedy = [tokens(decode(engine.network.model, [page], [[NoEnd(48)]]))[0] for page in embeds]
         yield equal("DeepSeek-OCR greedy", dtype, greedy, [c["greedy"].tolist() for c in cases], "golden")
-
-
-class NoEnd(Budget):
-    """A budget that keeps the tiny model from ending, as the golden runs did."""
-
-    def banned(self) -> list[int]:
-        return [1]
 
 
 def vision(bench: Bench, engine: Engine) -> Iterator[float]:

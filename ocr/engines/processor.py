@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from tokenizers import Tokenizer
@@ -11,6 +12,7 @@ from ocr.decoding.rules import NgramBan, NgramLimit, TokenRule
 from ocr.decoding.text import TextStream
 from ocr.engines.checkpoint import token_id
 from ocr.engines.prompts import fill
+from ocr.engines.regions import REGION, read_box
 from ocr.errors import InputError, SetupError
 from ocr.types import PageInput, Prompt
 
@@ -31,6 +33,7 @@ class Processor(ABC, Generic[R]):
     """Pages and words to prompt ids and pixels, and the ids of an answer to text."""
 
     skip_special_tokens: bool  # whether special tokens of an answer are no part of its text
+    image_token: int  # the id that stands for an image in a prompt
 
     def __init__(
         self, tokenizer: Tokenizer, context: int, end_tokens: Sequence[str], ngram_limit: NgramLimit | None = None
@@ -54,8 +57,19 @@ class Processor(ABC, Generic[R]):
         """How many px the model sees at this preset for each px of a page of this (width, height)."""
 
     def check(self, prompt: Prompt, text: str) -> None:
-        """Raise InputError for words that hold one of the model's own tokens."""
-        fill(prompt, text, self.reserved)
+        """Raise InputError for words that hold one of the model's own tokens, or that are no box where one is asked."""
+        if REGION in prompt.template:
+            read_box(text)
+        else:
+            fill(prompt, text, self.reserved)
+
+    def check_image_token(self, image_token: int) -> None:
+        """Raise SetupError unless the model's config has the same id for an image."""
+        if self.image_token != image_token:
+            raise SetupError(
+                f"The tokenizer has {self.tokenizer.id_to_token(self.image_token)!r} as {self.image_token}, the config "
+                f"as {image_token}; the files are of different checkpoints."
+            )
 
     def own_rules(self) -> list[TokenRule]:
         """The token rules of this model beside the common ones."""
@@ -65,6 +79,12 @@ class Processor(ABC, Generic[R]):
     def text_stream(self) -> TextStream:
         """What makes text of an answer's ids."""
         return TextStream(self.tokenizer, skip_special_tokens=self.skip_special_tokens)
+
+    def spread(self, text: str, image_tokens: int) -> tuple[int, ...]:
+        """The ids of a prompt in whose text one token stands for the image's many; see `checked`."""
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        many = ([each] * (image_tokens if each == self.image_token else 1) for each in ids)
+        return self.checked(chain.from_iterable(many), image_tokens)
 
     def checked(self, ids: Iterable[int], image_tokens: int) -> tuple[int, ...]:
         """A prompt's ids. Raises InputError where they leave no room for an answer."""

@@ -6,6 +6,8 @@ import re
 from ocr.errors import InputError
 from ocr.types import Box
 
+REGION = "{region}"  # in a template, where the box stands
+
 _BOX = re.compile(r"\[?\s*" + r"\s*,\s*".join([r"(-?\d{1,9}(?:\.\d{1,9})?)"] * 4) + r"\s*\]?")
 
 

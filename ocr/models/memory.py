@@ -166,7 +166,7 @@ def shortage(found: Sequence[Demand], chosen: str) -> str:
 
 def _fitting(found: Sequence[Demand]) -> str:
     fitting = [(demand, [preset for preset in demand.pages if demand.fits(preset)]) for demand in found]
-    words = [f"{_named(demand, presets)}" for demand, presets in fitting if presets]
+    words = [_named(demand, presets) for demand, presets in fitting if presets]
     if words:
         return "what fits: " + "; ".join(words)
     every = [(demand, preset) for demand in found for preset in demand.pages]

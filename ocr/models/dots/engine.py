@@ -20,7 +20,6 @@ from ocr.engines.patches import PatchRules, patch_rows, patch_rules
 from ocr.engines.seeing import tower_bytes
 from ocr.errors import SetupError
 from ocr.models.card import Card
-from ocr.models.dots.card import IMAGE
 from ocr.models.dots.processor import DotsProcessor, Page
 from ocr.models.dots.vision import Grid, VisionShape, VisionTower
 from ocr.settings import Settings
@@ -40,11 +39,7 @@ def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     vision = config.vision_config
     rules = patch_rules(read_json(folder / "preprocessor_config.json"), patch=vision.patch, merge=vision.merge)
     processor = DotsProcessor(load_tokenizer(folder), config.max_position_embeddings, card, rules)
-    if processor.image_token != config.image_token_id:
-        raise SetupError(
-            f"The tokenizer has {IMAGE!r} as {processor.image_token}, the config as {config.image_token_id}; "
-            "the files are of different checkpoints."
-        )
+    processor.check_image_token(config.image_token_id)
     model = load_model(DotsOCRForCausalLM, folder, config, hardware, hardware.attention)
     if hardware.device.type == "cpu":
         log.warning(SLOW, folder.name)

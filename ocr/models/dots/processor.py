@@ -1,7 +1,6 @@
 """What dots.ocr and dots.mocr see of a page: its size for them and a prompt. Knows no network and no torch."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -11,11 +10,11 @@ from ocr.engines.checkpoint import token_id
 from ocr.engines.patches import PatchRules, resized_size
 from ocr.engines.processor import Processor, Ready
 from ocr.engines.prompts import fill
-from ocr.engines.regions import read_box
+from ocr.engines.regions import REGION
 from ocr.models.card import Card
 from ocr.models.dots.card import FRAME, FRAME_TOKENS, IMAGE
-from ocr.models.dots.region import REGION, region
-from ocr.types import PageInput, Prompt
+from ocr.models.dots.region import region
+from ocr.types import PageInput
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,6 @@ class DotsProcessor(Processor[Page]):
             token_id(tokenizer, token)  # raises where the tokenizer would spell it out
         self.image_token = token_id(tokenizer, IMAGE)
 
-    def check(self, prompt: Prompt, text: str) -> None:
-        """Raise InputError for words that hold one of the model's own tokens, or that are no box where one is asked."""
-        if REGION in prompt.template:
-            read_box(text)
-        else:
-            super().check(prompt, text)
-
     def prepare(self, page: PageInput) -> Page:
         """A page's size for the model and its prompt. Raises InputError for a page, text or box it cannot be given."""
         size = resized_size(
@@ -56,7 +48,7 @@ class DotsProcessor(Processor[Page]):
             max_pixels=self._most_pixels(page.preset),
         )
         count = size[0] * size[1] // self.rules.multiple**2
-        ids = self.checked(self._prompt_ids(page, size, count), count)
+        ids = self.spread(FRAME.around(self._wording(page, size), page.prompt.system), count)
         return Page(ids, count, size, page.image, size, (size[1] // self.rules.patch, size[0] // self.rules.patch))
 
     def _most_pixels(self, preset: int | None) -> float:
@@ -65,11 +57,6 @@ class DotsProcessor(Processor[Page]):
     def scale(self, size: tuple[int, int], preset: int | None) -> float:
         """How many px the model sees at this preset for each px of a page, but for the rounding to whole patches."""
         return min(1.0, math.sqrt(self._most_pixels(preset) / math.prod(size)))
-
-    def _prompt_ids(self, page: PageInput, size: tuple[int, int], image_tokens: int) -> Iterator[int]:
-        text = FRAME.around(self._wording(page, size), page.prompt.system)
-        for token in self.tokenizer.encode(text, add_special_tokens=False).ids:
-            yield from [token] * (image_tokens if token == self.image_token else 1)
 
     def _wording(self, page: PageInput, size: tuple[int, int]) -> str:
         """The prompt with everything filled in that its template names."""

@@ -2,8 +2,6 @@
 
 from ocr.engines.regions import read_box
 
-REGION = "{region}"  # in a template, where the box stands
-
 
 def region(words: str, page: tuple[int, int], seen: tuple[int, int]) -> str:
     """The box `x1,y1,x2,y2` in pixels of the page as the prompt has it: `[x1, y1, x2, y2]` in pixels the model sees.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ocr.decoding.rules import NgramLimit
 from ocr.engines.prompts import Frame
+from ocr.engines.regions import REGION
 from ocr.models.card import Card
 from ocr.models.tasks import BASE, FREE_OCR, GUNDAM, LARGE, MARKDOWN, READ_REGION
 from ocr.types import MAX_NEW_TOKENS, Prompt
@@ -25,7 +26,6 @@ FRAME = Frame(
     after_system="<|im_end|>",
 )
 FRAME_TOKENS = ("<|im_start|>", "<|im_end|>", "<img>", IMAGE, "</img>")
-REGION = "{region}"  # in a template, where the box stands
 
 # The wording is the training contract: edit only with a new checkpoint. Each ends in a space, and none begins with one:
 # transformers' processor puts one there that the makers' code does not.

@@ -23,7 +23,6 @@ from ocr.engines.seeing import sam_bytes
 from ocr.engines.whole_view import attend_to_whole_views, attends_in_parts
 from ocr.errors import SetupError
 from ocr.models.card import Card
-from ocr.models.got.card import IMAGE
 from ocr.models.got.processor import GotProcessor, Page, ViewRules, view_rules
 from ocr.settings import Settings
 
@@ -36,11 +35,7 @@ def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     preprocessor = read_json(folder / "preprocessor_config.json")
     rules = view_rules(preprocessor, side=vision.image_size, patch=vision.patch_size)
     processor = GotProcessor(load_tokenizer(folder), text.max_position_embeddings, card, rules)
-    if processor.image_token != config.image_token_id:
-        raise SetupError(
-            f"The tokenizer has {IMAGE!r} as {processor.image_token}, the config as {config.image_token_id}; "
-            "the files are of different checkpoints."
-        )
+    processor.check_image_token(config.image_token_id)
     # SAM's relative positions are a bias on the attention, which the class adds in a product of its own alone.
     attention = {"": "eager", "vision_config": "eager", "text_config": hardware.attention}
     model = load_model(GotOcr2ForConditionalGeneration, folder, config, hardware, attention)

@@ -1,6 +1,6 @@
 """What GOT-OCR 2.0 sees of a page: square views and a prompt. Knows no network and no torch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +11,13 @@ from ocr.engines.checkpoint import check_fields, token_id
 from ocr.engines.patches import Levels
 from ocr.engines.processor import Processor, Ready
 from ocr.engines.prompts import fill
-from ocr.engines.regions import read_box
+from ocr.engines.regions import REGION, read_box
 from ocr.engines.tiles import tile_grid, tiles
 from ocr.errors import InputError
 from ocr.models.card import Card
-from ocr.models.got.card import FRAME, FRAME_TOKENS, IMAGE, OF_TILES, REGION, Look
+from ocr.models.got.card import FRAME, FRAME_TOKENS, IMAGE, OF_TILES, Look
 from ocr.models.tasks import BASE
-from ocr.types import PageInput, Prompt
+from ocr.types import PageInput
 
 EXTENT = (1000.0, 1000.0)  # boxes, which stand in prompts alone, run from 0 to 1000 over each side of the page
 
@@ -69,19 +69,12 @@ class GotProcessor(Processor[Page]):
             token_id(tokenizer, token)  # raises where the tokenizer would spell it out
         self.image_token = token_id(tokenizer, IMAGE)
 
-    def check(self, prompt: Prompt, text: str) -> None:
-        """Raise InputError for words that hold one of the model's own tokens, or that are no box where one is asked."""
-        if REGION in prompt.template:
-            read_box(text)
-        else:
-            super().check(prompt, text)
-
     def prepare(self, page: PageInput) -> Page:
         """A page's views and prompt. Raises InputError for a page, text or box it cannot be given."""
         text = FRAME.around(self._wording(page), page.prompt.system)
         seen = self._views(page.image, page.preset)
         count = len(seen) * self.rules.tokens
-        return Page(self.checked(self._prompt_ids(text, count), count), count, EXTENT, seen)
+        return Page(self.spread(text, count), count, EXTENT, seen)
 
     def _wording(self, page: PageInput) -> str:
         """The prompt with everything filled in that its template names."""
@@ -102,10 +95,6 @@ class GotProcessor(Processor[Page]):
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
         rules = self.rules
         return tile_grid(*size, tile=rules.side, fewest=rules.fewest_tiles, most=rules.most_tiles)
-
-    def _prompt_ids(self, text: str, image_tokens: int) -> Iterator[int]:
-        for token in self.tokenizer.encode(text, add_special_tokens=False).ids:
-            yield from [token] * (image_tokens if token == self.image_token else 1)
 
     def scale(self, size: tuple[int, int], preset: Look) -> float:
         """How many px of its closest view there are for each px of a page; the side that is squeezed most counts."""

@@ -21,7 +21,6 @@ from ocr.engines.patches import normalised
 from ocr.engines.seeing import tower_bytes
 from ocr.errors import SetupError
 from ocr.models.card import Card
-from ocr.models.lighton.card import IMAGE
 from ocr.models.lighton.processor import LightOnProcessor, Page, PixelRules, pixel_rules
 from ocr.settings import Settings
 
@@ -32,11 +31,7 @@ def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:
     config = model_config(read_json(folder / "config.json"))
     rules = pixel_rules(image_processor(folder), config.vision_config.patch_size * config.spatial_merge_size)
     processor = LightOnProcessor(load_tokenizer(folder), config.text_config.max_position_embeddings, card, rules)
-    if processor.image_token != config.image_token_id:
-        raise SetupError(
-            f"The tokenizer has {IMAGE!r} as {processor.image_token}, the config as {config.image_token_id}; "
-            "the files are of different checkpoints."
-        )
+    processor.check_image_token(config.image_token_id)
     model = load_model(LightOnOcrForConditionalGeneration, folder, config, hardware, hardware.attention)
     return NativeEngine(processor, LightOnNetwork(model, rules))
 

@@ -1,7 +1,7 @@
 """What LightOnOCR sees of a page: its size for it, and a prompt without words. Knows no network and no torch."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,14 +73,9 @@ class LightOnProcessor(Processor[Page]):
         """A page's size for the model and its prompt. Raises InputError for a page or text it cannot be given."""
         size = self.rules.size(page.image.size, page.preset)
         count = math.prod(size) // self.rules.square**2
-        ids = self.checked(self._prompt_ids(page, count), count)
-        return Page(ids, count, EXTENT, page.image, size)
+        text = FRAME.around(fill(page.prompt, page.text, self.reserved))
+        return Page(self.spread(text, count), count, EXTENT, page.image, size)
 
     def scale(self, size: Size, preset: int | None) -> float:
         """How many px the model sees at this preset for each px of a page, but for the rounding to whole squares."""
         return min(1.0, min(preset or self.rules.longest, self.rules.longest) / max(size))
-
-    def _prompt_ids(self, page: PageInput, image_tokens: int) -> Iterator[int]:
-        text = FRAME.around(fill(page.prompt, page.text, self.reserved))
-        for token in self.tokenizer.encode(text, add_special_tokens=False).ids:
-            yield from [token] * (image_tokens if token == self.image_token else 1)

@@ -35,11 +35,7 @@ def load(folder: Path, card: GridCard, settings: Settings) -> NativeEngine[Page]
     rules = rules_of(read_json(folder / "preprocessor_config.json"), config.vision_config, card)
     context = config.get_text_config().max_position_embeddings
     processor = GridProcessor(load_tokenizer(folder), context, replace(card, frame=_frame(folder, card)), rules)
-    if processor.image_token != config.image_token_id:
-        raise SetupError(
-            f"The tokenizer has {card.image!r} as {processor.image_token}, the config as {config.image_token_id}; "
-            "the files are of different checkpoints."
-        )
+    processor.check_image_token(config.image_token_id)
     model_class = getattr(transformers, card.family.model)
     model = load_model(model_class, folder, config, hardware, hardware.attention)
     return NativeEngine(processor, GridNetwork(model, rules))

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -46,9 +45,9 @@ class GridProcessor(Processor[Page]):
         image, limit = self._looked_at(page)
         size = self._seen(image.size, page.preset, limit)
         count = math.prod(size) // self.rules.multiple**2
-        ids = self.checked(self._prompt_ids(page, count), count)
+        text = self._card.frame.around(fill(page.prompt, page.text, self.reserved), page.prompt.system)
         grid = size[1] // self.rules.patch, size[0] // self.rules.patch
-        return Page(ids, count, self._card.extent or size, image, size, grid)
+        return Page(self.spread(text, count), count, self._card.extent or size, image, size, grid)
 
     def _looked_at(self, page: PageInput) -> tuple[Image.Image, float]:
         """The page as its prompt wants it, and the most px of it that are then seen."""
@@ -70,8 +69,3 @@ class GridProcessor(Processor[Page]):
         side = preset.side / max(size) if preset.side else 1.0
         most = min(preset.area or self.rules.max_pixels, self.rules.max_pixels)
         return min(1.0, side, math.sqrt(most / math.prod(size)))
-
-    def _prompt_ids(self, page: PageInput, image_tokens: int) -> Iterator[int]:
-        text = self._card.frame.around(fill(page.prompt, page.text, self.reserved), page.prompt.system)
-        for token in self.tokenizer.encode(text, add_special_tokens=False).ids:
-            yield from [token] * (image_tokens if token == self.image_token else 1)
