@@ -157,6 +157,7 @@ def read(
         try:
             for done in _done(ray, work, sources, readers, cpus_per_reader, gpus):
                 tally.add(done)
+            kept.remove(CLAIMS)  # of readers that died between a document's record and taking their claim back
         finally:
             kept.remove(FRESH)
             tally.close()
