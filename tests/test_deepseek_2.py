@@ -241,7 +241,7 @@ def test_no_twenty_tokens_are_repeated_within_ninety(tiny: Tiny) -> None:
 )
 def test_the_beginning_of_its_name_still_means_deepseek_ocr(typed: str, meant: str) -> None:
     assert begun((AUTO, *MODELS))(typed) == meant
-    assert Request(model="deepseek-ocr-2").preset == PRESET
+    assert Request(model="deepseek-ocr-2", resolution=GUNDAM).preset == PRESET
 
 
 ANSWER = (

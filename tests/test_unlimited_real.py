@@ -18,6 +18,7 @@ from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.models.deepseek.card import UNLIMITED_OCR
 from ocr.models.deepseek.engine import load, model_config, normalise
+from ocr.models.tasks import GUNDAM
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, Opened, PageInput, Piece
@@ -31,7 +32,7 @@ def test_a_real_page_is_read_as_by_the_class_itself(real_weights: Path, shared: 
         pytest.skip(f"{real_weights} has no folder unlimited-ocr")
     with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
         image = read_image(file, max_pixels=10**8).image
-    request, settings = Request(model="unlimited-ocr"), Settings(dtype="float32")
+    request, settings = Request(model="unlimited-ocr", resolution=GUNDAM), Settings(dtype="float32")
     page = PageInput(image, request.asked, request.words, request.preset)
     engine = load(folder, UNLIMITED_OCR, settings)
     pieces = [out for out in engine.read([page], Decoding()) if isinstance(out, Piece)]

@@ -51,4 +51,5 @@ TASKS_THAT_READ = (
 TASKS_THAT_TRANSCRIBE = tuple(task for task in TASKS_THAT_READ if task != DETECT_LAYOUT)  # their answer is that print
 
 GUNDAM, TINY, SMALL, BASE, LARGE = PRESETS = ("Gundam (Recommended)", "Tiny", "Small", "Base", "Large")
-DEFAULT_PRESET = GUNDAM
+AUTO_PRESET = "Auto"  # the one of them that suits the machine: `Card.auto`
+RESOLUTIONS = (AUTO_PRESET, *PRESETS)  # what callers choose from
