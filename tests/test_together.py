@@ -12,7 +12,7 @@ from PIL import Image
 from ocr.errors import InputError, ModelError
 from ocr.faces.cli.main import main
 from ocr.models.catalog import MODELS
-from ocr.models.tasks import BASE, MARKDOWN, PAGES_TOGETHER
+from ocr.models.tasks import BASE, GUNDAM, MARKDOWN, PAGES_TOGETHER
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.reading.together import BROKEN_OFF, GroupedEngine
@@ -32,7 +32,7 @@ from ocr.types import (
 )
 from tests.commands import Answers, Run, write
 
-REQUEST = Request(model="unlimited-ocr", task=PAGES_TOGETHER)
+REQUEST = Request(model="unlimited-ocr", task=PAGES_TOGETHER, resolution=GUNDAM)
 ALONE, MANY = REQUEST.asked, REQUEST.asked.together
 STOP, LENGTH, REPETITION, CANCELLED, DEADLINE = (
     FinishReason.STOP,
