@@ -68,6 +68,7 @@ class Predictor(BaseRunner):
                 "Spot Scene Text",
                 "Image to SVG",
                 "Parse Layout",
+                "Convert Pages Together",
             ],
             default="Convert to Markdown",
         ),

@@ -228,7 +228,7 @@ def test_the_prompts_are_the_makers_own() -> None:
 
 
 def test_no_twenty_tokens_are_repeated_within_ninety(tiny: Tiny) -> None:
-    (ban,) = tiny.engine.processor.own_rules()
+    (ban,) = tiny.engine.processor.own_rules(PROMPT)
     assert isinstance(ban, NgramBan)
     assert (ban.n, ban.window) == (20, 90)
     names = {tiny.engine.processor.tokenizer.id_to_token(index) for index in ban.whitelist}

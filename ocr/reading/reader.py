@@ -31,6 +31,7 @@ from ocr.reading.layers import is_taken, taken
 from ocr.reading.regions import region_readings
 from ocr.reading.request import Request
 from ocr.reading.second import SecondReading
+from ocr.reading.together import GroupedEngine
 from ocr.reading.turning import AUTO as ORIENT_AUTO
 from ocr.reading.turning import turned_box
 from ocr.settings import Settings
@@ -228,6 +229,8 @@ def read_pages(
 
     The detector finds the regions of pages, where they are read one by one.
     """
+    if request.asked.together:
+        engine = GroupedEngine(engine, request.asked.together)
     feed = Feed(_readings(engine, detector, request, pages, decoding, link), stop)
     with closing(_read_all(engine, feed, decoding)) as events:
         for event in in_order(events):
