@@ -118,12 +118,12 @@ class Reader:
         return card.auto(hardware.choose_device(self.settings.device).type)
 
     def _tell_preset(self, model: str) -> None:
-        """Say in the log which preset `Auto` is."""
+        """Say in the log which preset `Auto` is here, where that is not the same everywhere."""
         preset = self.auto_preset(model)
-        if preset == GUNDAM:
-            log.info("For %s the resolution Auto is %s here.", model, preset)
-        else:
+        if preset != GUNDAM:
             log.warning(NEARER, model, preset, GUNDAM)
+        elif MODELS[model].cpu_preset != GUNDAM:
+            log.info("For %s the resolution Auto is %s here.", model, preset)
 
     def detector(self) -> Detector:
         """What finds the regions of pages, loaded when it is first asked for. Raises SetupError as `engine` does."""
