@@ -68,6 +68,7 @@ class Teller:
     size: int = 3  # characters that come at a time, as one token in an eighth of a second
     error: Failed | Exception | None = None  # in place of a group's end
     asked: list[PageInput] = field(default_factory=list)
+    left: list[float | None] = field(default_factory=list)  # s, the deadlines they were asked with
     pieces: list[Piece] = field(default_factory=list)  # all that came
 
     def check(self, prompt: Prompt, text: str) -> None:
@@ -79,6 +80,7 @@ class Teller:
     def read(self, pages: Iterator[PageInput], decoding: Decoding) -> Iterator[Prepared | Piece | Failed]:
         for index, given in enumerate(pages):
             self.asked.append(given)
+            self.left.append(decoding.deadline_s)
             yield from self._read(index, given)
 
     def _read(self, index: int, given: PageInput) -> Iterator[Prepared | Piece | Failed]:
@@ -276,6 +278,14 @@ def test_an_answer_that_did_not_come_to_its_end_has_each_page_read_alone(text: s
     assert sum(one.prompt_tokens for one in found) == 33 + 3 * 13
     seconds = sum(piece.seconds for piece in engine.pieces if piece.finish)
     assert sum(one.seconds for one in found) == pytest.approx(seconds)
+
+
+def test_a_page_whose_answer_was_endless_has_time_left_to_be_read_alone() -> None:
+    engine = Teller([answer(1) + "<PAGE>" + "more " * 300], finish=REPETITION)
+    assert were_read_alone(results(engine, decoding=Decoding(deadline_s=30.0)))
+    each = next(piece for piece in engine.pieces if piece.finish).seconds / 3
+    assert each > 20
+    assert engine.left == [30.0, *[pytest.approx(30 - each)] * 3]
 
 
 def test_an_answer_that_went_astray_is_stopped() -> None:

@@ -14,6 +14,7 @@ from ocr.types import Decoding, Engine, Failed, FinishReason, PageInput, Piece, 
 Numbered = tuple[int, PageInput]  # the caller's number for a page, and the page
 
 KEPT = (FinishReason.DEADLINE, FinishReason.CANCELLED)  # where an answer breaks off, but its text is still wanted
+TOO_MANY = "it goes on after the last one"
 BROKEN_OFF = Problem(
     "The answer for several pages did not come to its end: text may be missing, or be that of the page before or after"
 )
@@ -67,8 +68,7 @@ class Group:
         self._has_begun = False  # whether a mark has come before any text
         self._has_text = [False] * len(pages)
         self._fault = ""  # why the answer is of no use, as soon as that is known
-        self._tokens = [0] * len(pages)  # these two have their share of what the answer took
-        self._seconds = [0.0] * len(pages)
+        self._tokens = [0] * len(pages)  # of the answer so far, by page
         self._taken = Piece(0, "", 0)  # the last of the answer: what it took so far
 
     @property
@@ -97,7 +97,8 @@ class Group:
         elif isinstance(output, Failed):
             yield from self._failed(output.error)
         else:
-            self._charge(output)
+            self._tokens[self._at] += output.tokens - self._taken.tokens
+            self._taken = output
             yield from self._texts(output)
             if output.finish:
                 yield from self._end(output.finish)
@@ -109,15 +110,6 @@ class Group:
         for index, (number, _) in enumerate(self._pages):
             tokens = (each, each) if index else (whole.prompt_tokens - rest, whole.image_tokens - rest)
             yield Prepared(number, *tokens, whole.extent)
-
-    def _charge(self, piece: Piece) -> None:
-        """What was taken up to the first token was for all pages, and from then on for the page whose turn it is."""
-        tokens, seconds = piece.tokens - self._taken.tokens, piece.seconds - self._taken.seconds
-        shared = range(len(self._pages)) if not self._taken.tokens else [self._at]
-        for index in shared:
-            self._seconds[index] += seconds / len(shared)
-        self._tokens[self._at] += tokens
-        self._taken = piece
 
     def _texts(self, piece: Piece) -> Iterator[Piece]:
         """Some more of the answer, as text of the pages that it is about."""
@@ -131,9 +123,9 @@ class Group:
             yield from self._say(other)
 
     def _say(self, text: str) -> Iterator[Piece]:
-        if self._turn == len(self._pages) and text.strip():
-            self._fault = self._fault or "it goes on after the last one"
-        if text and not self._fault and self._turn < len(self._pages):
+        if self._turn == len(self._pages):
+            self._fault = self._fault or (TOO_MANY if text.strip() else "")
+        elif text and not self._fault:
             self._has_text[self._turn] |= bool(text.strip())
             yield self._piece(self._turn, text)
 
@@ -141,7 +133,9 @@ class Group:
         """A mark came: the first text, or that of the next page, begins. A page without text was left out."""
         if not any(self._has_text) and not self._has_begun:
             self._has_begun = True
-        elif self._turn < len(self._pages) and self._has_text[self._turn]:
+        elif self._turn == len(self._pages):
+            self._fault = self._fault or TOO_MANY
+        elif self._has_text[self._turn]:
             self._turn += 1
         else:
             self._fault = self._fault or "one of them has no text in it"
@@ -166,9 +160,11 @@ class Group:
     def _failed(self, error: OCRError) -> Iterator[Piece | Failed]:
         """All pages are to be read again; what was taken for them is not forgotten."""
         for index, (number, _) in enumerate(self._pages):
-            if self._seconds[index] or self._tokens[index]:
+            if self._taken.tokens:
                 yield self._piece(index)
             yield Failed(number, error, again=True)
 
     def _piece(self, index: int, text: str = "") -> Piece:
-        return Piece(self._pages[index][0], text, self._tokens[index], seconds=self._seconds[index])
+        """Some text of a page. Pages divide the time, so that each has some left where their answer is of no use."""
+        seconds = self._taken.seconds / len(self._pages)
+        return Piece(self._pages[index][0], text, self._tokens[index], seconds=seconds)
