@@ -68,6 +68,7 @@ class Predictor(BaseRunner):
                 "Spot Scene Text",
                 "Image to SVG",
                 "Parse Layout",
+                "Convert Pages Together",
             ],
             default="Convert to Markdown",
         ),
@@ -76,9 +77,9 @@ class Predictor(BaseRunner):
             default="",
         ),
         resolution_size: str = Input(
-            description="How closely the model looks at the page. Gundam adds close-up tiles of large pages and reads small print best; the others see the whole page in one square of 512, 640, 1024 or 1280 pixels, and are faster.",  # noqa: E501
-            choices=["Gundam (Recommended)", "Tiny", "Small", "Base", "Large"],
-            default="Gundam (Recommended)",
+            description="How closely the model looks at the page. Auto is Gundam on a GPU; on a CPU it is the closest look that takes about a minute, if Gundam takes longer. Gundam adds close-up tiles of large pages and reads small print best; the others see the whole page in one square of 512, 640, 1024 or 1280 pixels, and are faster.",  # noqa: E501
+            choices=["Auto", "Gundam (Recommended)", "Tiny", "Small", "Base", "Large"],
+            default="Auto",
         ),
         model: str = Input(
             description="Which model reads the page; auto takes the first one this server was set up with.",

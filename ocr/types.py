@@ -65,6 +65,18 @@ class Prompt:
     # Where it is not about the page as a whole: what is asked of each region that is found on it, by what it holds
     # (ocr.models.layout.labels). Regions that hold what is not here are not read.
     regions: "Mapping[str, Prompt] | None" = field(default=None, hash=False)
+    together: "Together | None" = None  # how several pages are asked about at once, where they may be; one is as here
+    ngram_window: int | None = None  # tokens that the model's own ban on repeated n-grams covers, if not its usual ones
+
+
+@dataclass(frozen=True)
+class Together:
+    """How a model is asked about several pages in one prompt, and how its one answer tells them apart."""
+
+    prompt: Prompt  # its image mark stands for the images of all pages, one after the other
+    preset: Any  # how closely the model looks at each of them, as in PageInput
+    mark: str  # what begins the answer for each page
+    most: int  # pages
 
 
 @dataclass(frozen=True)
@@ -88,10 +100,16 @@ class Decoding:
         """How the tokens of an answer to this prompt are drawn."""
         return prompt.sampling if self.temperature is None else replace(prompt.sampling, temperature=self.temperature)
 
+    def of_pages(self, pages: int) -> "Decoding":
+        """That of an answer for so many pages: the limits are for each page."""
+        tokens = min(self.max_new_tokens * pages, MAX_NEW_TOKENS)
+        seconds = None if self.deadline_s is None else self.deadline_s * pages
+        return replace(self, max_new_tokens=tokens, deadline_s=seconds)
+
 
 @dataclass(frozen=True)
 class PageInput:
-    """One page as an engine takes it."""
+    """One page as an engine takes it, or several in one prompt."""
 
     image: Image.Image  # upright, mode RGB
     prompt: Prompt
@@ -100,6 +118,7 @@ class PageInput:
     # Asked by the thread that reads, before every token and while it waits; a reason ends the page, its text kept, and
     # what it raises ends the reading.
     stop: Callable[[], FinishReason | None] = lambda: None
+    more: tuple[Image.Image, ...] = ()  # the pages after the first, where the prompt is one of several: `Together`
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ocr.engines.native import NativeEngine
 from ocr.errors import InputError, SetupError
 from ocr.models.dots import engine as dots
 from ocr.models.dots.card import DOTS_OCR
+from ocr.models.tasks import GUNDAM
 from ocr.reading.reader import Reader, in_order, read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -189,7 +190,7 @@ def test_a_page_with_problems_is_read_even_if_it_looks_blank() -> None:
 def test_a_page_the_model_cannot_be_given_fails_alone(tiny_dots: NativeEngine[Any]) -> None:
     pages: list[NumberedPage] = [(1, page()), (2, page(8 * 201, 8)), (3, page(100, 70))]
     pages[1][1].paste((0, 0, 0), (0, 0, 400, 8))  # type: ignore[union-attr]
-    request = Request(model="dots.ocr", task="Free OCR")
+    request = Request(model="dots.ocr", resolution=GUNDAM, task="Free OCR")
     one, two, three = results(read_pages(tiny_dots, request, pages, Decoding(max_new_tokens=4, together=3)))
     assert (one.completion_tokens, three.completion_tokens) == (4, 4)
     assert two.finish_reason is FinishReason.ERROR

@@ -6,7 +6,7 @@ from ocr.engines.prompts import fill
 from ocr.errors import InputError
 from ocr.faces.gateway.asking import catalogued
 from ocr.models.catalog import MODELS
-from ocr.models.tasks import DEFAULT_PRESET, LOCATE, PRESETS, TASKS
+from ocr.models.tasks import GUNDAM, LOCATE, PRESETS, TASKS
 from ocr.reading.request import Request
 from ocr.types import Decoding, Prompt
 from ocr.weights.table import checkpoints
@@ -93,7 +93,7 @@ def test_a_card_and_the_table_of_checkpoints_name_one_licence(model: str) -> Non
 def test_a_model_s_tasks_and_presets_are_those_that_callers_know(model: str) -> None:
     card = MODELS[model]
     assert set(card.tasks) <= set(TASKS)
-    assert DEFAULT_PRESET in card.presets
+    assert {GUNDAM, card.cpu_preset} <= set(card.presets)
     assert set(card.presets) <= set(PRESETS)
 
 

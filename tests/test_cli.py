@@ -395,9 +395,11 @@ def test_models_are_listed_with_their_weights(run: Run, capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     rows = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith(("deepseek", "dots")))
     assert re.match("MIT +about 100, .*ready in ", rows["deepseek-ocr"])
-    assert re.match(r"MIT \+ supplement +about 100 +absent; `script/ocr weights fetch dots\.ocr`", rows["dots.ocr"])
+    absent = r"absent; `script/ocr weights fetch dots\.ocr`"
+    assert re.match(rf"MIT \+ supplement +about 100 +Small +{absent}", rows["dots.ocr"])
     assert "absent; " in rows["deepseek-ocr-tiny"]
     assert "auto stands for deepseek-ocr." in out
+    assert "The resolution Auto stands for Gundam (Recommended), and for what is listed" in out
 
 
 def test_tasks_are_listed_with_the_models_that_have_them(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -415,6 +417,7 @@ def test_the_doctor_says_what_would_be_used(run: Run, capsys: pytest.CaptureFixt
     assert findings["device"].startswith("cpu")
     assert (findings["dtype"], findings["attention"]) == ("float32", "sdpa")
     assert {"python", "settings", "torch", "weights", "auto", "pget", "flash-attn"} <= findings.keys()
+    assert findings["resolution"] == "Auto stands for Gundam (Recommended) with deepseek-ocr"
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def test_the_prompts_are_the_makers_own() -> None:
 
 
 def test_no_twenty_tokens_are_repeated_within_ninety(tiny: Tiny) -> None:
-    (ban,) = tiny.engine.processor.own_rules()
+    (ban,) = tiny.engine.processor.own_rules(PROMPT)
     assert isinstance(ban, NgramBan)
     assert (ban.n, ban.window) == (20, 90)
     names = {tiny.engine.processor.tokenizer.id_to_token(index) for index in ban.whitelist}
@@ -241,7 +241,7 @@ def test_no_twenty_tokens_are_repeated_within_ninety(tiny: Tiny) -> None:
 )
 def test_the_beginning_of_its_name_still_means_deepseek_ocr(typed: str, meant: str) -> None:
     assert begun((AUTO, *MODELS))(typed) == meant
-    assert Request(model="deepseek-ocr-2").preset == PRESET
+    assert Request(model="deepseek-ocr-2", resolution=GUNDAM).preset == PRESET
 
 
 ANSWER = (

@@ -15,6 +15,7 @@ from ocr.answers.dialects import PARSERS
 from ocr.documents.images import read_image
 from ocr.models.deepseek.card import DEEPSEEK_OCR_2
 from ocr.models.deepseek.engine_2 import load
+from ocr.models.tasks import GUNDAM
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, FinishReason, Opened, PageInput, Piece
@@ -28,7 +29,7 @@ def test_a_real_page_is_read_as_by_the_class_itself(real_weights: Path, shared: 
         pytest.skip(f"{real_weights} has no folder deepseek-ocr-2")
     with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
         image = read_image(file, max_pixels=10**8).image
-    request = Request(model="deepseek-ocr-2")
+    request = Request(model="deepseek-ocr-2", resolution=GUNDAM)
     page = PageInput(image, request.asked, request.words, request.preset)
     engine = load(folder, DEEPSEEK_OCR_2, Settings(dtype="float32"))
     pieces = [out for out in engine.read([page], Decoding()) if isinstance(out, Piece)]

@@ -19,6 +19,7 @@ from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
 from ocr.models.dots.card import DOTS_OCR
 from ocr.models.dots.processor import DotsProcessor
+from ocr.models.tasks import GUNDAM
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.types import Decoding, FinishReason, PageInput, PageResult, Piece, Prepared, Prompt
@@ -232,7 +233,9 @@ def test_an_element_repeated_with_a_drifting_box_ends_the_page(
     monkeypatch.setattr("ocr.reading.attempts.FALLBACKS", ())
     answer = '[{"bbox":[1,2,3,4],"category":"Title","text":"once"}'
     answer += "".join(f',{{"bbox":[5,{y},60,{y + 9}],"category":"Text","text":"again"}}' for y in range(10, 60))
-    request = Request(model="dots.ocr", task=task, reference="once" if task.startswith("Locate") else "")
+    request = Request(
+        model="dots.ocr", resolution=GUNDAM, task=task, reference="once" if task.startswith("Locate") else ""
+    )
     engine = scripted(folder, dots_ids(folder, answer))
     *_, result = read_pages(engine, request, [(1, pictures.page())], Decoding(max_new_tokens=9000))
     assert isinstance(result, PageResult)
@@ -244,7 +247,7 @@ def test_an_element_repeated_with_a_drifting_box_ends_the_page(
 @pytest.mark.parametrize("task", MODELS["dots.mocr"].tasks)
 def test_every_task_runs(engine: NativeEngine[Any], task: str) -> None:
     words = {"Locate Object by Reference": "Table 1", "Read Region": "1,2,30,40"}.get(task, "")
-    request = Request(model="dots.mocr", task=task, reference=words)
+    request = Request(model="dots.mocr", resolution=GUNDAM, task=task, reference=words)
     given = page(prompt=request.asked, text=request.words, preset=MODELS["dots.ocr"].presets[request.resolution])
     [(*_, tokens, finish)] = answers(engine.read([given], Decoding(max_new_tokens=4)), 1)
     assert (tokens, finish) == (4, FinishReason.LENGTH)

@@ -13,6 +13,7 @@ from ocr.documents.images import read_image
 from ocr.models.catalog import MODELS
 from ocr.models.dots import engine as dots
 from ocr.models.dots.card import DOTS_OCR
+from ocr.models.tasks import GUNDAM
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Box, Decoding, FinishReason, PageInput, Piece, Prepared
@@ -48,7 +49,7 @@ def test_a_real_page_is_read_as_by_an_independent_engine(real_weights: Path, sha
         pytest.skip(f"{real_weights} has no folder dots.ocr")
     with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
         image = read_image(file, max_pixels=10**8).image
-    request = Request(model="dots.ocr")
+    request = Request(model="dots.ocr", resolution=GUNDAM)
     page = PageInput(image, request.asked, request.words, MODELS["dots.ocr"].presets[request.resolution])
     prepared, *pieces = dots.load(folder, DOTS_OCR, Settings()).read([page], Decoding(max_new_tokens=8192))
     # That run's prompt had one token more, which its chat template puts in; test_real_tokenizers.py holds this one.

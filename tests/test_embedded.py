@@ -123,7 +123,7 @@ def test_the_server_reads_streaming_and_not() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"resolution_size": "Large"}, "takes no 'Large'; its presets are: Gundam (Recommended), Small"),
+        ({"resolution_size": "Large"}, "takes no 'Large'; its presets are: Auto, Gundam (Recommended), Small"),
         ({"prompt": "What is this?"}, "takes no prompt; its tasks are: Convert to Markdown"),
         ({"task_type": "Parse Figure"}, "was not trained for 'Parse Figure'"),
     ],

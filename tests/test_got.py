@@ -131,7 +131,7 @@ def test_no_twenty_tokens_are_repeated_in_a_whole_answer(tmp_path: Path) -> None
     assert one.tokens != free.tokens
     ((tokens, _),) = read(dull.engine.network.model, [one], [(0, count)], budget=Banned)
     assert tokens == one.tokens
-    (rule,) = dull.engine.processor.own_rules()
+    (rule,) = dull.engine.processor.own_rules(GOT_OCR2.tasks[MARKDOWN])
     assert isinstance(rule, NgramBan)
     assert (rule.n, rule.window) == (20, 32768)
 

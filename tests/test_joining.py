@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ocr.errors import ModelError
+from ocr.models.tasks import GUNDAM, LOCATE
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.types import (
@@ -29,7 +30,7 @@ from tests.pictures import page
 from tests.scripted import scripted
 from tests.strips import lines, long_strip, without_gaps
 
-FREE = Request(model="deepseek-ocr", task="Free OCR")
+FREE = Request(model="deepseek-ocr", resolution=GUNDAM, task="Free OCR")
 Say = Callable[[int, Image.Image], str]
 
 
@@ -109,7 +110,7 @@ def test_boxes_are_in_pixels_of_the_whole_page() -> None:
 
     for model, say in (("deepseek-ocr", grounded), ("dots.ocr", layout)):
         engine = Telling(say)
-        result = result_of(read(engine, image, Request(model=model)))
+        result = result_of(read(engine, image, Request(model=model, resolution=GUNDAM)))
         tops = [sum(part.height for part in engine.seen[:number]) for number in range(len(engine.seen))]
         assert [element.text for element in result.elements] == [f"Line {number}" for number in range(len(tops))]
         for element, top in zip(result.elements, tops, strict=True):
@@ -120,7 +121,7 @@ def test_boxes_are_in_pixels_of_the_whole_page() -> None:
 def test_pictures_are_numbered_through_the_whole_page() -> None:
     image, _ = long_strip()
     engine = Telling(lambda _number, _image: "<|ref|>image<|/ref|><|det|>[[0, 0, 500, 500]]<|/det|>\n")
-    result = result_of(read(engine, image, Request(model="deepseek-ocr")))
+    result = result_of(read(engine, image, Request(model="deepseek-ocr", resolution=GUNDAM)))
     links = [f"![](images/page-4-{number}.png)" for number in range(1, len(engine.seen) + 1)]
     assert result.markdown.split() == links
 
@@ -182,11 +183,11 @@ def test_a_part_that_repeats_itself_is_read_again_and_nothing_of_it_is_twice() -
     "request_",
     [
         replace(FREE, cut_long_pages=False),
-        Request(model="deepseek-ocr", task="Describe Image"),
-        Request(model="deepseek-ocr", task="Locate Object by Reference", reference="total"),
-        Request(model="dots.ocr", task="Read Region", reference="1,2,30,40"),
-        Request(model="dots.mocr", task="Image to SVG"),
-        Request(model="deepseek-ocr", prompt="What is it?"),
+        Request(model="deepseek-ocr", resolution=GUNDAM, task="Describe Image"),
+        Request(model="deepseek-ocr", resolution=GUNDAM, task="Locate Object by Reference", reference="total"),
+        Request(model="dots.ocr", resolution=GUNDAM, task="Read Region", reference="1,2,30,40"),
+        Request(model="dots.mocr", resolution=GUNDAM, task="Image to SVG"),
+        Request(model="deepseek-ocr", resolution=GUNDAM, prompt="What is it?"),
     ],
     ids=lambda request: request.prompt or request.task,
 )
@@ -203,10 +204,10 @@ def test_pages_are_read_whole_where_that_is_asked_for_or_the_task_is_about_the_w
 )
 def test_print_too_small_to_be_read_is_a_problem_of_the_page(scale: float, words: str) -> None:
     image, _ = lines((1000, 1400), 40, pitch=30, font_px=16)
-    for request in (FREE, replace(FREE, cut_long_pages=False)):
+    for request in (FREE, replace(FREE, cut_long_pages=False), replace(FREE, task=LOCATE, reference="total")):
         engine = Telling(lambda _number, _image: "text", scale=scale)
         problems = result_of(read(engine, image, request)).problems
         assert len(engine.seen) == 1  # parts would be seen no larger
         assert [bool(re.search(words, problem)) for problem in problems] == [True] * bool(words)
     described = Telling(lambda _number, _image: "text", scale=scale)
-    assert result_of(read(described, image, Request(model="deepseek-ocr", task="Describe Image"))).problems == ()
+    assert result_of(read(described, image, replace(FREE, task="Describe Image"))).problems == ()

@@ -174,7 +174,7 @@ FOUND = [demand("none", 13, 14), demand("8bit", 5, 6), demand("4bit", 3, 6)]
 )
 def test_settings_that_fit_are_named(free: float, chosen: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_bytes", lambda _device: free * GB)
-    assert shortage(FOUND, chosen) == says
+    assert shortage(MODELS["deepseek-ocr"], FOUND, chosen) == says
 
 
 @pytest.mark.parametrize(("machine", "gpu", "fits"), [(14, 15, True), (13, 15, False), (14, 14.9, False)])

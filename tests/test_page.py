@@ -1,6 +1,7 @@
 """What may be missing of a page travels with it to its result, before what is wrong with the answer."""
 
 from ocr.documents.page import DrawnPage, NumberedPage
+from ocr.models.tasks import GUNDAM
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.types import Decoding, PageResult
@@ -11,7 +12,7 @@ TOLD = ("Page 1 is drawn at 50 dpi.", "Another.")
 
 
 def results(text: str, *pages: NumberedPage) -> list[PageResult]:
-    request = Request(model="deepseek-ocr", task="OCR with Boxes")
+    request = Request(model="deepseek-ocr", resolution=GUNDAM, task="OCR with Boxes")
     events = read_pages(scripted(text), request, pages, Decoding())
     return [event for event in events if isinstance(event, PageResult)]
 

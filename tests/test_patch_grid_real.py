@@ -16,6 +16,7 @@ from ocr.documents.images import read_image
 from ocr.models.catalog import MODELS
 from ocr.models.patch_grid.card import GridCard
 from ocr.models.patch_grid.engine import load
+from ocr.models.tasks import GUNDAM
 from ocr.reading.request import Request
 from ocr.settings import Settings
 from ocr.types import Decoding, PageInput, Piece
@@ -60,7 +61,7 @@ def test_every_prompt_is_what_the_chat_template_makes_of_it(name: str, real_weig
 def test_a_real_page_is_read_as_by_the_class_itself(name: str, real_weights: Path, shared: Path) -> None:
     with (shared / "images" / "paper_page_1700x2250.jpg").open("rb") as file:
         image = read_image(file, max_pixels=10**8).image
-    request = Request(model=name)
+    request = Request(model=name, resolution=GUNDAM)
     engine = load(real_weights / name, CARDS[name], Settings())
     asked = PageInput(image, request.asked, request.words, request.preset)
     ready = engine.processor.prepare(asked)

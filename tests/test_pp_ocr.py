@@ -11,7 +11,7 @@ from ocr.errors import InputError
 from ocr.models.catalog import MODELS
 from ocr.models.pp_ocr.card import PP_OCR
 from ocr.models.pp_ocr.engine import LinesEngine
-from ocr.models.tasks import FREE_OCR, LOCATE, MARKDOWN, OCR_WITH_BOXES, READ_REGION
+from ocr.models.tasks import FREE_OCR, GUNDAM, LOCATE, MARKDOWN, OCR_WITH_BOXES, READ_REGION
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.types import Decoding, FinishReason, PageEvent, PageInput, PageResult, Piece
@@ -32,7 +32,7 @@ def pieces(engine: LinesEngine, given: PageInput, **decoding: Any) -> list[Piece
 
 
 def events(engine: LinesEngine, task: str, image: Image.Image, reference: str = "") -> Iterator[PageEvent]:
-    request = Request(model="pp-ocr", task=task, reference=reference)
+    request = Request(model="pp-ocr", resolution=GUNDAM, task=task, reference=reference)
     return read_pages(engine, request, [(1, image)], Decoding())
 
 

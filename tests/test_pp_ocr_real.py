@@ -12,7 +12,7 @@ from ocr.lines.reader import LineReader
 from ocr.models.catalog import MODELS
 from ocr.models.pp_ocr.card import PP_OCR
 from ocr.models.pp_ocr.engine import LinesEngine, load
-from ocr.models.tasks import FREE_OCR, MARKDOWN
+from ocr.models.tasks import FREE_OCR, GUNDAM, MARKDOWN
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -37,7 +37,7 @@ def reader(engine: LinesEngine) -> LineReader:
 
 
 def result(engine: LinesEngine, image: Image.Image, task: str = FREE_OCR) -> PageResult:
-    *_, last = read_pages(engine, Request(model="pp-ocr", task=task), [(1, image)], Decoding())
+    *_, last = read_pages(engine, Request(model="pp-ocr", resolution=GUNDAM, task=task), [(1, image)], Decoding())
     assert isinstance(last, PageResult)
     return last
 

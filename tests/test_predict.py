@@ -21,7 +21,7 @@ from ocr.faces.cog import slots
 from ocr.faces.cog.inputs import LONGEST, decoded
 from ocr.faces.cog.schema import openapi
 from ocr.models.catalog import AUTO, MODELS
-from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS
+from ocr.models.tasks import AUTO_PRESET, MARKDOWN, RESOLUTIONS, TASKS
 from ocr.output.writers import WRITERS
 from ocr.types import MAX_NEW_TOKENS, Decoding, FinishReason, Markdown, PageResult
 from predict import PIECE, Predictor
@@ -66,7 +66,7 @@ def predict(predictor: Predictor) -> Callable[..., tuple[str, dict[str, Any]]]:
     ("name", "choices"),
     [
         ("task_type", list(TASKS)),
-        ("resolution_size", list(PRESETS)),
+        ("resolution_size", list(RESOLUTIONS)),
         ("model", [AUTO, *MODELS]),
         ("output_format", list(WRITERS)),
     ],
@@ -77,7 +77,7 @@ def test_the_offered_choices_are_those_of_the_tables(name: str, choices: list[st
 
 def test_the_defaults_are_those_of_the_tables() -> None:
     assert DEFAULTS["task_type"] == MARKDOWN
-    assert DEFAULTS["resolution_size"] == DEFAULT_PRESET
+    assert DEFAULTS["resolution_size"] == AUTO_PRESET
     assert DEFAULTS["max_new_tokens"] == Decoding().max_new_tokens
     assert INPUTS["Input"]["properties"]["max_new_tokens"]["maximum"] == MAX_NEW_TOKENS
     assert DEFAULTS["dpi"] == PDF_DPI

@@ -209,7 +209,8 @@ def test_of_every_model_it_is_told_when_it_is_loaded(
 ) -> None:
     found = SimpleNamespace(is_ready=True, folder=Path("weights"))
     monkeypatch.setattr("ocr.reading.reader.status", lambda *_: found)
-    module = SimpleNamespace(load=lambda *_: "it", warn=lambda *_: None)
+    device = SimpleNamespace(type="cpu")
+    module = SimpleNamespace(load=lambda *_: "it", warn=lambda *_: None, choose_device=lambda _: device)
     monkeypatch.setattr("ocr.reading.reader.importlib.import_module", lambda _: module)
     caplog.set_level("INFO", "ocr")
     assert Reader(Settings()).engine(model) == "it"

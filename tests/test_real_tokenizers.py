@@ -115,7 +115,7 @@ def test_the_stand_in_has_special_tokens_of_the_same_kind() -> None:
 
 
 def test_the_ban_on_repeated_ngrams_lets_table_cells_through(deepseek: DeepSeekProcessor) -> None:
-    (ban,) = deepseek.own_rules()
+    (ban,) = deepseek.own_rules(DEEPSEEK_OCR.tasks["Free OCR"])
     assert isinstance(ban, NgramBan)
     assert ban.whitelist == {128821, 128822}
     assert [deepseek.tokenizer.id_to_token(index) for index in sorted(ban.whitelist)] == ["<td>", "</td>"]

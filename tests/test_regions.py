@@ -17,6 +17,7 @@ from ocr.errors import InputError, ModelError, OCRError, SetupError
 from ocr.models.catalog import MODELS
 from ocr.models.layout.labels import CHECKPOINT, kind
 from ocr.models.patch_grid.card import Look
+from ocr.models.tasks import GUNDAM
 from ocr.reading.reader import Reader, read_pages
 from ocr.reading.regions import distinct
 from ocr.reading.request import Request
@@ -39,7 +40,7 @@ from tests.checkpoints_grid import KINDS, tiny_model, write_grid
 from tests.checkpoints_layout import tiny_detector, write_detector
 from tests.pictures import golden_picture, page
 
-PARSE = Request(model="paddleocr-vl", task="Parse Layout")
+PARSE = Request(model="paddleocr-vl", resolution=GUNDAM, task="Parse Layout")
 DETECT = replace(PARSE, task="Detect Layout")
 PAGE = page(400, 300)
 TITLE = Region("doc_title", (10.4, 10.0, 390.0, 40.0), 0.9)

@@ -12,6 +12,7 @@ from ocr.answers.boxes import Scale
 from ocr.answers.dialects import PARSERS
 from ocr.decoding.rules import RepetitionStop
 from ocr.decoding.text import TextStream
+from ocr.models.tasks import GUNDAM
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.types import Decoding, FinishReason, PageInput, Piece, Prepared
@@ -27,7 +28,9 @@ def ended(answer: str) -> tuple[str, FinishReason]:
     """How much of the answer is read, and why no more: a dots.ocr that writes just this, read by the real route."""
     tokens = iter(TOKENIZER.encode(answer).ids)
     engine = SimpleNamespace(read=lambda pages, _decoding: _written(tokens, *pages), scale=lambda _size, _preset: 1.0)
-    *_, result = read_pages(engine, Request(model="dots.ocr"), [(1, page())], Decoding(max_new_tokens=32768))
+    *_, result = read_pages(
+        engine, Request(model="dots.ocr", resolution=GUNDAM), [(1, page())], Decoding(max_new_tokens=32768)
+    )
     return result.text, result.finish_reason
 
 

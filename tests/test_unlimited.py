@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneratio
 from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
 
 from ocr.decoding.loop import RunningBatch
+from ocr.decoding.rules import NgramBan
 from ocr.engines.hardware import choose_hardware
 from ocr.engines.loading import load_model
 from ocr.engines.native import NativeEngine
@@ -23,9 +25,10 @@ from ocr.models.deepseek.card import UNLIMITED_OCR
 from ocr.models.deepseek.engine import load, model_config, normalise
 from ocr.models.deepseek.processor import image_token_count
 from ocr.models.deepseek.views import SquareViews, square_views
-from ocr.models.tasks import GUNDAM, MARKDOWN
+from ocr.models.tasks import GUNDAM, MARKDOWN, PAGES_TOGETHER
+from ocr.reading.together import GroupedEngine
 from ocr.settings import Settings
-from ocr.types import Decoding, Element, PageInput, Piece
+from ocr.types import Decoding, Element, Failed, PageInput, Piece, Prepared
 from tests.checkpoints import DEEPSEEK_CONFIG, byte_tokenizer, deepseek_shapes, seeded, write_weights
 from tests.pictures import page
 from tests.references import Reference, are_varied, check_alone, check_together, reference
@@ -154,6 +157,95 @@ def generated(tiny: Tiny, width: int, height: int) -> Reference:
         patches_grid=[[views.columns, views.rows]],
         **local,
     )
+
+
+# --- Several pages in one prompt ----------------------------------------------------------------------------------
+
+
+def asked_together() -> PageInput:
+    together = UNLIMITED_OCR.tasks[PAGES_TOGETHER].together
+    assert together is not None
+    first, *more = (page(*size) for size in SIZES)
+    return PageInput(first, together.prompt, "", replace(LOOK, tile=None), more=tuple(more))
+
+
+@pytest.fixture(scope="module")
+def of_three(tiny: Tiny) -> Reference:
+    """What the class's own generate() makes of the same images."""
+    ready = tiny.engine.processor.prepare(asked_together())
+    views = [ready.views, *ready.more]
+    return reference(
+        tiny.engine,
+        tiny.reference,
+        ready,
+        TOKENS,
+        min_new_tokens=TOKENS,
+        pixel_values=normalise([view.whole for view in views]),
+        num_local_patches=[0] * len(views),
+        patches_grid=[[1, 1]] * len(views),
+    )
+
+
+def test_the_prompt_of_several_pages_has_all_images_and_then_the_words(tiny: Tiny) -> None:
+    processor = tiny.engine.processor
+    ready = processor.prepare(asked_together())
+    image = [processor.image_token] * (2 * (2 + 1) + 1)  # rows of two features, each with its end, and a separator
+    wording = processor.tokenizer.encode("Multi page parsing.", add_special_tokens=False).ids
+    assert ready.ids == (0, *image, *image, *image, *wording)
+    assert ready.image_tokens == 3 * len(image)
+    for views, size in zip((ready.views, *ready.more), SIZES, strict=True):
+        assert np.array_equal(views.whole, square_views(page(*size), SquareViews(base=128)).whole)
+        assert not views.tiles
+
+
+def test_several_pages_in_one_prompt_are_what_their_class_makes_of_them(tiny: Tiny, of_three: Reference) -> None:
+    check_alone(tiny.engine.network.model, [of_three], tiny.window, NoEnd)
+
+
+@pytest.mark.parametrize("plan", [[(0, TOKENS)] * 2, [(7, TOKENS), (0, 15)]], ids=["together", "joining"])
+def test_several_pages_in_one_prompt_stay_the_same_beside_a_single_one(
+    tiny: Tiny, references: list[Reference], of_three: Reference, plan: list[tuple[int, int]]
+) -> None:
+    check_together(tiny.engine.network.model, [of_three, references[1]], plan, tiny.window, NoEnd)
+
+
+def test_the_images_of_a_prompt_come_in_the_order_of_its_pages(tiny: Tiny, of_three: Reference) -> None:
+    given = asked_together()
+    first, second, third = given.image, *given.more
+    turned = tiny.engine.processor.prepare(replace(given, image=third, more=(second, first)))
+    assert apart(tiny.engine.network.first_pass(turned).embeds, of_three.first_pass.embeds) > 1e-3
+
+
+def test_several_pages_have_the_limits_of_as_many(tiny: Tiny) -> None:
+    *_, last = tiny.engine.read([asked_together()], Decoding(max_new_tokens=5))
+    assert isinstance(last, Piece)
+    assert last.tokens == 15
+
+
+@pytest.mark.parametrize(("task", "window"), [(MARKDOWN, 128), (PAGES_TOGETHER, 1024)])
+def test_no_ngram_is_repeated_within_the_makers_window(tiny: Tiny, task: str, window: int) -> None:
+    prompt = UNLIMITED_OCR.tasks[task]
+    (ban,) = tiny.engine.processor.own_rules(prompt.together.prompt if prompt.together else prompt)
+    assert isinstance(ban, NgramBan)
+    assert (ban.n, ban.window) == (35, window)
+
+
+def test_a_group_whose_answer_is_noise_takes_what_its_prompt_takes_and_is_to_be_read_page_by_page(tiny: Tiny) -> None:
+    together = UNLIMITED_OCR.tasks[PAGES_TOGETHER].together
+    assert together is not None
+    small = replace(together, preset=SquareViews(base=128))
+    outputs = list(GroupedEngine(tiny.engine, small).read([asked(*size) for size in SIZES], Decoding(max_new_tokens=6)))
+    ready = tiny.engine.processor.prepare(asked_together())
+    prepared = [output for output in outputs if isinstance(output, Prepared)]
+    assert sum(output.prompt_tokens for output in prepared) == len(ready.ids)
+    assert [output.image_tokens for output in prepared] == [7, 7, 7]
+    failed = [output for output in outputs if isinstance(output, Failed)]
+    assert [(output.page, output.again) for output in failed] == [(0, True), (1, True), (2, True)]
+    last = {output.page: output.tokens for output in outputs if isinstance(output, Piece)}
+    assert sum(last.values()) == 18
+
+
+# --- One page -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

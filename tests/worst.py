@@ -14,7 +14,7 @@ from ocr.answers.elements import Elements
 from ocr.answers.matching import best_matches
 from ocr.decoding.text import TextStream
 from ocr.models.catalog import MODELS
-from ocr.models.tasks import LOCATE, MARKDOWN
+from ocr.models.tasks import GUNDAM, LOCATE, MARKDOWN
 from ocr.output.markdown import MarkdownPage
 from ocr.output.writers import WRITERS
 from ocr.reading.answer import StreamedAnswer
@@ -131,7 +131,7 @@ def shown(kind: str, text: str) -> None:
 
 
 def answered(model: str, task: str, text: str) -> StreamedAnswer:
-    request = Request(model, task, REFERENCE if task == LOCATE else "")
+    request = Request(model, task, REFERENCE if task == LOCATE else "", resolution=GUNDAM)
     answer = StreamedAnswer(request, 1, SCALE)
     for character in text:
         consume(answer.feed(character))

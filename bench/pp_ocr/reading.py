@@ -13,7 +13,7 @@ from PIL import Image
 from ocr.lines.networks import CHECKPOINT
 from ocr.models.catalog import MODELS
 from ocr.models.pp_ocr.engine import load
-from ocr.models.tasks import FREE_OCR, MARKDOWN, OCR_WITH_BOXES
+from ocr.models.tasks import FREE_OCR, GUNDAM, MARKDOWN, OCR_WITH_BOXES
 from ocr.reading.reader import read_pages
 from ocr.reading.request import Request
 from ocr.settings import Settings
@@ -26,7 +26,7 @@ def main() -> None:
     engine = load(CHECKPOINTS / CHECKPOINT, MODELS[CHECKPOINT], Settings(threads=1))
 
     def events(task: str):
-        return read_pages(engine, Request(model=CHECKPOINT, task=task), [(1, image)], Decoding())
+        return read_pages(engine, Request(model=CHECKPOINT, resolution=GUNDAM, task=task), [(1, image)], Decoding())
 
     started = events(OCR_WITH_BOXES)
     next((event for event in started if isinstance(event, Raw) and event.text.strip("[]")), None)

@@ -105,6 +105,7 @@ class NativeEngine(Generic[R]):
     def _take(self, stream: Stream, index: int, page: PageInput, decoding: Decoding) -> Prepared | Failed:
         """Make a page ready to be let into the batch."""
         started = time.monotonic()
+        decoding = decoding.of_pages(1 + len(page.more))
         try:
             ready = self.processor.prepare(page)
         except InputError as error:
@@ -127,7 +128,7 @@ class NativeEngine(Generic[R]):
         rules = common_rules(decoding, self.processor.end_ids, self.processor.context - len(ready.ids), clock)
         return DecodedSequence(
             first_pass=self.network.first_pass(ready),
-            rules=[*rules, *self.processor.own_rules()],
+            rules=[*rules, *self.processor.own_rules(prompt)],
             sampler=Sampler(decoding.sampling(prompt), decoding.seed, ready.ids),
             text=self.processor.text_stream(),
             clock=clock,

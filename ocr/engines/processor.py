@@ -71,10 +71,10 @@ class Processor(ABC, Generic[R]):
                 f"as {image_token}; the files are of different checkpoints."
             )
 
-    def own_rules(self) -> list[TokenRule]:
-        """The token rules of this model beside the common ones."""
+    def own_rules(self, prompt: Prompt) -> list[TokenRule]:
+        """The token rules of this model beside the common ones, for an answer to this prompt."""
         limit = self._ngram_limit
-        return [NgramBan(limit.n, limit.window, self._whitelist)] if limit else []
+        return [NgramBan(limit.n, prompt.ngram_window or limit.window, self._whitelist)] if limit else []
 
     def text_stream(self) -> TextStream:
         """What makes text of an answer's ids."""

@@ -23,6 +23,7 @@ from ocr.engines.native import NativeEngine
 from ocr.engines.packed import PackedFile
 from ocr.engines.quantization import quantize
 from ocr.errors import InputError, choices
+from ocr.models.card import Card
 from ocr.models.catalog import MODELS
 from ocr.settings import QUANTIZATIONS, Settings
 from ocr.types import PageInput
@@ -147,13 +148,14 @@ def _numbers_kept(config: Any) -> int:
     return int(2 * layers * config.num_key_value_heads * size)
 
 
-def shortage(found: Sequence[Demand], chosen: str) -> str:
+def shortage(card: Card, found: Sequence[Demand], chosen: str) -> str:
     """What there is too little memory for with the chosen quantization, and the settings that fit, as a sentence.
 
-    It is about the first preset, the recommended one; "" where that fits, and on a system that hides its memory.
+    It is about the preset that Auto stands for, or else the first one that the model has room for; "" where that fits,
+    and on a system that hides its memory.
     """
     demand = next(demand for demand in found if demand.quantization == chosen)
-    preset = next(iter(demand.pages), None)
+    preset = next((name for name in (card.auto(demand.device.type), *demand.pages) if name in demand.pages), None)
     free = free_bytes(demand.device)
     if not free or preset is None or demand.fits(preset):
         return ""
@@ -185,5 +187,5 @@ def warn(model: str, settings: Settings) -> None:
     device = choose_device(settings.device)
     if min(free_bytes(CPU), free_bytes(device)) > AMPLE * stored:
         return
-    if says := shortage(demands(model, settings), settings.quantization):
+    if says := shortage(MODELS[model], demands(model, settings), settings.quantization):
         log.warning("%s may not have the memory it needs: %s", model, says)

@@ -14,6 +14,7 @@ PARSE_WEB_PAGE = "Parse Web Page"
 SPOT_TEXT = "Spot Scene Text"
 IMAGE_TO_SVG = "Image to SVG"
 PARSE_LAYOUT = "Parse Layout"
+PAGES_TOGETHER = "Convert Pages Together"
 
 # Tasks that mean nothing without the user's words, and what those words are.
 TASKS_WITH_REFERENCE: Mapping[str, str] = {
@@ -33,11 +34,22 @@ TASKS = (
     SPOT_TEXT,
     IMAGE_TO_SVG,
     PARSE_LAYOUT,
+    PAGES_TOGETHER,
 )
 # Tasks that read print: of a page in parts their answer is that of the parts, one after the other. The others are about
 # a picture as a whole.
-TASKS_THAT_READ = (MARKDOWN, FREE_OCR, OCR_WITH_BOXES, DETECT_LAYOUT, PARSE_WEB_PAGE, SPOT_TEXT, PARSE_LAYOUT)
+TASKS_THAT_READ = (
+    MARKDOWN,
+    FREE_OCR,
+    OCR_WITH_BOXES,
+    DETECT_LAYOUT,
+    PARSE_WEB_PAGE,
+    SPOT_TEXT,
+    PARSE_LAYOUT,
+    PAGES_TOGETHER,
+)
 TASKS_THAT_TRANSCRIBE = tuple(task for task in TASKS_THAT_READ if task != DETECT_LAYOUT)  # their answer is that print
 
 GUNDAM, TINY, SMALL, BASE, LARGE = PRESETS = ("Gundam (Recommended)", "Tiny", "Small", "Base", "Large")
-DEFAULT_PRESET = GUNDAM
+AUTO_PRESET = "Auto"  # the one of them that suits the machine: `Card.auto`
+RESOLUTIONS = (AUTO_PRESET, *PRESETS)  # what callers choose from

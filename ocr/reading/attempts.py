@@ -141,7 +141,7 @@ class PageReading:
         """
         if not self._attempts:
             yield PageStart(self.number, *self._image.size)
-        elif self._attempts[-1].completion_tokens:
+        elif self._attempts[-1].completion_tokens or self._attempts[-1].answer.raw:
             self._retries += 1
             yield Retry(self.number, self._attempts[-1].finish)
         self._attempts.append(Attempt())

@@ -41,8 +41,8 @@ def readings(
     """What is to be read of a page: the page, or its parts where it is too long or too large and the request allows it.
 
     It is too large where no preset of the model would show its print large enough: whoever asks for a coarse one gets
-    what the model makes of the page at that. Print too small to be read is a problem of the page. No engine is asked
-    about parts that are blank.
+    what the model makes of the page at that. Print too small to be read is a problem of the page where the answer
+    depends on it. No engine is asked about parts that are blank.
     """
 
     def scale(size: Size) -> float:
@@ -51,11 +51,9 @@ def readings(
     def best_scale(size: Size) -> float:
         return max(engine.scale(size, preset) for preset in MODELS[request.model].presets.values())
 
-    if not request.reads_print:
-        return [PageReading(request, number, page, decoding, link)]
     image = page.image
-    line = line_height(image)
-    cut = areas(image, best_scale, line) if request.cut_long_pages else []
+    line = line_height(image) if request.depends_on_print else None
+    cut = areas(image, best_scale, line) if request.reads_print and request.cut_long_pages else []
     parts = [area for area in cut if not is_blank(image.crop(area))] if len(cut) > 1 else []
     closest = min((scale((x2 - x1, y2 - y1)) for x1, y1, x2, y2 in parts), default=scale(image.size))
     page = replace(page, problems=(*page.problems, *too_small(line, closest)))

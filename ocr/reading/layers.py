@@ -14,7 +14,7 @@ from ocr.lines.networks import CHECKPOINT
 from ocr.models.pp_ocr.card import LINES, REGION
 from ocr.models.pp_ocr.forms import FORMS
 from ocr.models.pp_ocr.spans import FRAME
-from ocr.models.tasks import DEFAULT_PRESET
+from ocr.models.tasks import GUNDAM
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.request import Request
@@ -42,7 +42,7 @@ def taken(request: Request, number: int, page: DrawnPage, link: Link = picture_n
     """
     assert page.layer is not None  # noqa: S101
     began = time.monotonic()
-    asked = replace(request, model=CHECKPOINT, resolution=DEFAULT_PRESET, check=False)
+    asked = replace(request, model=CHECKPOINT, resolution=GUNDAM, check=False)
     reading = PageReading(asked, number, page, Decoding(), link)
     form = FORMS[asked.asked.template](page.image.size)
     lines = _lines(asked, page.layer.lines, page.image.size)

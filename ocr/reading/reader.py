@@ -23,6 +23,7 @@ from ocr.lines.reader import LineReader
 from ocr.models.card import Card
 from ocr.models.catalog import AUTO, MODELS, demo_note
 from ocr.models.layout import labels
+from ocr.models.tasks import AUTO_PRESET, GUNDAM
 from ocr.output.markdown import Link, picture_name
 from ocr.reading.attempts import PageReading
 from ocr.reading.joining import readings
@@ -30,6 +31,7 @@ from ocr.reading.layers import is_taken, taken
 from ocr.reading.regions import region_readings
 from ocr.reading.request import Request
 from ocr.reading.second import SecondReading
+from ocr.reading.together import GroupedEngine
 from ocr.reading.turning import AUTO as ORIENT_AUTO
 from ocr.reading.turning import turned_box
 from ocr.settings import Settings
@@ -44,6 +46,10 @@ Asked = tuple[int, PageReading]  # the same index, and the page or a part of it
 Coming = tuple[int, PageReading | list[PageEvent]]  # the same, or the events of a page that no engine is asked about
 Stop = Callable[[], FinishReason | None]
 
+NEARER = (
+    "For %s the resolution Auto is %s here, so that it sees a page within about a minute on two cores. A larger one, "
+    "up to %r, reads small print better and takes longer (docs/models.md)."
+)
 MOST_PIXELS = 200_000_000  # of pages that are held: under way, or waiting for an earlier one; 50 of A4 at 200 dpi
 
 
@@ -89,9 +95,35 @@ class Reader:
                 if card.runtime == "torch":
                     self._warn_of_memory(model)
                 self._engines[model] = self._loaded(model, card.engine, card)
+                self._tell_preset(model)
                 if note := demo_note(model):
                     log.warning(note)
             return self._engines[model]
+
+    def settled(self, request: Request) -> Request:
+        """The request, in which a preset that suits this machine takes the place of `Auto`.
+
+        Raises SetupError where the device that the settings name is not there, or torch to look for one.
+        """
+        if request.resolution != AUTO_PRESET:
+            return request
+        return replace(request, resolution=self.auto_preset(request.model))
+
+    def auto_preset(self, model: str) -> str:
+        """The preset that `Auto` stands for here; raises SetupError as `settled` does."""
+        card = MODELS[model]
+        if card.cpu_preset == GUNDAM:  # whatever the device
+            return GUNDAM
+        hardware = _imported("ocr.engines.hardware", model)
+        return card.auto(hardware.choose_device(self.settings.device).type)
+
+    def _tell_preset(self, model: str) -> None:
+        """Say in the log which preset `Auto` is here, where that is not the same everywhere."""
+        preset = self.auto_preset(model)
+        if preset != GUNDAM:
+            log.warning(NEARER, model, preset, GUNDAM)
+        elif MODELS[model].cpu_preset != GUNDAM:
+            log.info("For %s the resolution Auto is %s here.", model, preset)
 
     def detector(self) -> Detector:
         """What finds the regions of pages, loaded when it is first asked for. Raises SetupError as `engine` does."""
@@ -112,10 +144,7 @@ class Reader:
         if not found.is_ready:
             raise SetupError(found.message)
         started = time.monotonic()
-        try:
-            loader = importlib.import_module(module)
-        except ImportError as error:
-            raise SetupError(f"{checkpoint} needs a library that is missing ({error}): `{INSTALL}`.") from error
+        loader = _imported(module, checkpoint)
         with laid_to_files(found.folder):
             loaded = loader.load(found.folder, *card, self.settings)
         log.info("Loaded %s in %.1f s.", checkpoint, time.monotonic() - started)
@@ -143,6 +172,7 @@ class Reader:
         detector = self.detector() if request.asked.regions is not None else None
         engine = self.engine(request.model)
         engine.check(request.asked, request.words)
+        request = self.settled(request)
         lines = self._line_reader(needed=request.check) if request.check or request.orient == ORIENT_AUTO else None
         decoding = replace(decoding, together=decoding.together or self.settings.batch)
         with (
@@ -173,6 +203,14 @@ class Reader:
             return None
 
 
+def _imported(module: str, checkpoint: str) -> Any:
+    """A module that a checkpoint needs. Raises SetupError where a library of its is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise SetupError(f"{checkpoint} needs a library that is missing ({error}): `{INSTALL}`.") from error
+
+
 @cache
 def _loaded_lines(folder: Path) -> LineReader:
     return LineReader.load(folder, threads=1)
@@ -187,10 +225,12 @@ def read_pages(
     stop: Stop = never,
     detector: Detector | None = None,
 ) -> Generator[PageEvent]:
-    """The events of all pages, page after page; see `Reader.read`.
+    """The events of all pages, page after page, for a settled request; see `Reader.read`.
 
     The detector finds the regions of pages, where they are read one by one.
     """
+    if request.asked.together:
+        engine = GroupedEngine(engine, request.asked.together)
     feed = Feed(_readings(engine, detector, request, pages, decoding, link), stop)
     with closing(_read_all(engine, feed, decoding)) as events:
         for event in in_order(events):

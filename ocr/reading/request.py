@@ -7,10 +7,10 @@ from ocr.errors import InputError, choices
 from ocr.lines.networks import CHECKPOINT
 from ocr.models.catalog import MODELS
 from ocr.models.tasks import (
-    DEFAULT_PRESET,
+    AUTO_PRESET,
     MARKDOWN,
-    PRESETS,
     READ_REGION,
+    RESOLUTIONS,
     TASKS,
     TASKS_THAT_READ,
     TASKS_THAT_TRANSCRIBE,
@@ -29,7 +29,7 @@ class Request:
     model: str
     task: str = MARKDOWN
     reference: str = ""
-    resolution: str = DEFAULT_PRESET
+    resolution: str = AUTO_PRESET  # of RESOLUTIONS; `Reader.settled` knows what this one stands for
     prompt: str = ""
     cut_long_pages: bool = True  # whether pages too long or too large to be read at once are read in parts
     orient: str = AUTO  # which way pages are turned before they are read, one of ORIENTS
@@ -40,15 +40,16 @@ class Request:
         for name, value, table in (
             ("model", self.model, MODELS),
             ("task", self.task, TASKS),
-            ("resolution", self.resolution, PRESETS),
+            ("resolution", self.resolution, RESOLUTIONS),
             ("orient", self.orient, ORIENTS),
             ("text_layer", self.text_layer, TEXT_LAYERS),
         ):
             if value not in table:
                 raise InputError(f"is {value!r}; it must be one of: {choices(table)}.", name)
         model = MODELS[self.model]
-        if self.resolution not in model.presets:
-            raise InputError(f"{self.model} takes no {self.resolution!r}; its presets are: {choices(model.presets)}.")
+        presets = (AUTO_PRESET, *model.presets)
+        if self.resolution not in presets:
+            raise InputError(f"{self.model} takes no {self.resolution!r}; its presets are: {choices(presets)}.")
         if self.prompt.strip() and not model.own_prompt:
             raise InputError(f"{self.model} takes no prompt; its tasks are: {choices(model.tasks)}.")
         if not self.prompt.strip() and self.task not in model.tasks:
@@ -89,6 +90,11 @@ class Request:
         return not self.prompt.strip() and self.task in TASKS_THAT_READ
 
     @property
+    def depends_on_print(self) -> bool:
+        """Whether the answer is that print, or is found by it."""
+        return self.reads_print or (not self.prompt.strip() and self.task in TASKS_WITH_REFERENCE)
+
+    @property
     def asks_for_region(self) -> bool:
         """Whether the user's words are a box on the page."""
         return not self.prompt.strip() and self.task == READ_REGION
@@ -110,7 +116,7 @@ class Request:
 
     @property
     def preset(self) -> Any:
-        """How the model looks at a page under the preset that was asked for; its own processor knows what it means."""
+        """How the model looks at a page under the preset of a settled request; its own processor knows the meaning."""
         return MODELS[self.model].presets[self.resolution]
 
     @property

@@ -5,6 +5,7 @@ import importlib.util
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,6 +49,7 @@ def examine() -> Iterator[Finding]:
     model = _needed(settings, reader)[0]
     yield from RUNTIMES[MODELS[model].runtime](settings, model)
     yield from _weights(settings, reader)
+    yield from _presets(settings, reader)
     yield from _memory(settings, reader)
     yield from _fonts()
     for name, (find, use) in OPTIONAL.items():
@@ -116,6 +118,13 @@ def _weights(settings: Settings, reader: Reader) -> Iterator[Finding]:
     yield Finding(State.NOTE, "auto", f"{says}: {note}") if note else Finding(State.OK, "auto", says)
 
 
+def _presets(settings: Settings, reader: Reader) -> Iterator[Finding]:
+    """What the resolution Auto stands for here, for each model that must be there."""
+    with suppress(SetupError):  # what is found of the runtime says so
+        for model in _needed(settings, reader):
+            yield Finding(State.OK, "resolution", f"Auto stands for {reader.auto_preset(model)} with {model}")
+
+
 def _memory(settings: Settings, reader: Reader) -> Iterator[Finding]:
     """What each model that is there takes, its weights in so many bits, and what fits where the settings do not.
 
@@ -136,7 +145,7 @@ def _memory(settings: Settings, reader: Reader) -> Iterator[Finding]:
             continue
         for demand in found:
             yield Finding(State.OK, "memory", f"{model}, OCR_QUANTIZATION={demand.quantization}: {demand}")
-        if says := memory.shortage(found, settings.quantization):
+        if says := memory.shortage(card, found, settings.quantization):
             state = State.WRONG if model in needed else State.NOTE
             yield Finding(state, "memory", f"{model}: {says}")
 

@@ -6,6 +6,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ocr.faces.cli.run import Job, JsonLinesSink, Outcome, Printed, Run, TextSin
 from ocr.faces.cli.sources import Source, find
 from ocr.faces.problems import count, printable
 from ocr.models.catalog import AUTO, MODELS
-from ocr.models.tasks import TASKS, TASKS_WITH_REFERENCE
+from ocr.models.tasks import AUTO_PRESET, GUNDAM, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.folder import Folder, check_writable, held_folder
 from ocr.output.formats import FORMATS
 from ocr.output.report import Report
@@ -102,6 +103,7 @@ def read(**given: Any) -> int:
     notes: list[str] = []
     sources = find(options.source, notes.append, reader.settings.fetch_s)
     sink = _printed(options, formats, several=len(sources) > 1)
+    job = replace(job, request=reader.settled(job.request))  # --resume compares what `Auto` was
     with log_file(options.log) as record, _held_folder(options, formats, job, notes.append) as folder:
         progress = _progress(options, len(sources), record, prints=sink is not None)
         report = Report(folder.path) if folder else None
@@ -263,14 +265,15 @@ def report(folder: Path, output: Path | None, *, ask: bool, password_file: Path 
 
 @cli.command()
 def models() -> None:
-    """List the models, their licences and languages, and whether their weights are there."""
+    """List the models, their licences, languages and presets on a CPU, and whether their weights are there."""
     settings = read_settings()
     rows = [
-        (model, card.licence, card.languages, status(model, settings.checkpoints).summary)
+        (model, card.licence, card.languages, card.cpu_preset, status(model, settings.checkpoints).summary)
         for model, card in MODELS.items()
     ]
-    _table(("MODEL", "LICENCE", "LANGUAGES", "WEIGHTS"), rows)
+    _table(("MODEL", "LICENCE", "LANGUAGES", "RESOLUTION ON A CPU", "WEIGHTS"), rows)
     print(f"\nauto stands for {Reader(settings).resolve(AUTO)}.")
+    print(f"The resolution {AUTO_PRESET} stands for {GUNDAM}, and for what is listed above where there is no GPU.")
 
 
 @cli.command()

@@ -13,7 +13,7 @@ from ocr.documents.document import MAX_DPI, MIN_DPI, PDF_DPI
 from ocr.errors import choices
 from ocr.faces.cli.passwords import refuse_typed
 from ocr.models.catalog import AUTO, MODELS
-from ocr.models.tasks import DEFAULT_PRESET, MARKDOWN, PRESETS, TASKS, TASKS_WITH_REFERENCE
+from ocr.models.tasks import AUTO_PRESET, MARKDOWN, RESOLUTIONS, TASKS, TASKS_WITH_REFERENCE
 from ocr.output.formats import FORMATS
 from ocr.reading.request import TEXT_LAYERS
 from ocr.reading.turning import AUTO as AUTO_ORIENT
@@ -205,7 +205,7 @@ def _request(heading: str) -> list[click.Parameter]:
     return [
         choice("--model", (AUTO, *MODELS), AUTO),
         choice("--task", TASKS, MARKDOWN),
-        choice("--resolution", PRESETS, DEFAULT_PRESET, "how closely the model looks: "),
+        choice("--resolution", RESOLUTIONS, AUTO_PRESET, "how closely the model looks: "),
         text("--reference", "; ".join(f"{task}: {words}" for task, words in TASKS_WITH_REFERENCE.items())),
         text("--prompt", "your own instruction in place of the task's"),
     ]

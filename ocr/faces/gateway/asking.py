@@ -9,10 +9,10 @@ from ocr.errors import choices
 from ocr.faces.failures import INPUTS
 from ocr.faces.gateway.refusals import Refusal, wrong
 from ocr.models.catalog import AUTO, MODELS
-from ocr.models.tasks import PRESETS, TASKS, TASKS_WITH_REFERENCE
+from ocr.models.tasks import RESOLUTIONS, TASKS, TASKS_WITH_REFERENCE
 from ocr.types import MAX_NEW_TOKENS
 
-SUFFIXES: Mapping[str, str] = {preset.split()[0].lower(): preset for preset in PRESETS}  # of model names: `:base`
+SUFFIXES: Mapping[str, str] = {name.split()[0].lower(): name for name in RESOLUTIONS}  # of model names: `:base`
 NAMES = (AUTO, *MODELS)
 OWN_FIELDS = frozenset({"image", "model", "max_new_tokens"})  # inputs that requests have fields of their own for
 IMAGE = "<image>"  # stands in prompts where the page goes; people leave it out

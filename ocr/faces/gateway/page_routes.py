@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, JSONResponse
 
 from ocr.faces.gateway.asking import NAMES, SUFFIXES
 from ocr.faces.gateway.refusals import Refusal
-from ocr.models.tasks import DEFAULT_PRESET, TASKS
+from ocr.models.tasks import AUTO_PRESET, TASKS
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = ("page.js", "sheet.js", "text.js", "formula.js")
@@ -36,6 +36,6 @@ async def part(request: Request) -> FileResponse:
 
 async def choices(_request: Request) -> JSONResponse:
     """What may be chosen, by the names of the page's fields: values, and how they read."""
-    presets = [("" if name == DEFAULT_PRESET else suffix, name) for suffix, name in SUFFIXES.items()]
+    presets = [("" if name == AUTO_PRESET else suffix, name) for suffix, name in SUFFIXES.items()]
     body = {"task": [(task, task) for task in TASKS], "model": [(name, name) for name in NAMES], "preset": presets}
     return JSONResponse(body)

@@ -15,11 +15,12 @@ from ocr.models.tasks import (
     LOCATE,
     MARKDOWN,
     OCR_WITH_BOXES,
+    PAGES_TOGETHER,
     PARSE_FIGURE,
     SMALL,
     TINY,
 )
-from ocr.types import Prompt
+from ocr.types import Prompt, Together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,14 @@ DEEPSEEK_OCR_2 = replace(
 )
 
 _PARSING = Prompt("<image>document parsing.", dialect="grounded_blocks")
+# As infer_multi() in the hub's modeling_unlimitedocr.py asks, except that it puts all pages of a document into one
+# prompt. Of its context, 32,768 tokens, 8 pages have about 3,800 each for their text: a dense page takes 2,000.
+_TOGETHER = Together(
+    prompt=Prompt("<image>Multi page parsing.", dialect="grounded_blocks", ngram_window=1024),
+    preset=SquareViews(base=1024),
+    mark="<PAGE>",
+    most=8,
+)
 UNLIMITED_OCR = replace(
     DEEPSEEK_OCR,
     model_type="unlimited-ocr",
@@ -90,6 +99,7 @@ UNLIMITED_OCR = replace(
         MARKDOWN: _PARSING,
         LOCATE: replace(_PARSING, lists_boxes=True, selects=True),
         OCR_WITH_BOXES: _PARSING,
+        PAGES_TOGETHER: replace(_PARSING, together=_TOGETHER),
     },
     own_prompt=Prompt("<image>{text}", dialect="grounded_blocks"),
     presets={GUNDAM: SquareViews(base=1024, tile=640, most_tiles=32), BASE: SquareViews(base=1024)},

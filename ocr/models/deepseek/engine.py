@@ -21,7 +21,7 @@ from ocr.engines.whole_view import attend_to_whole_views, attends_in_parts
 from ocr.errors import SetupError
 from ocr.models.deepseek.card import IMAGE, DeepSeekCard
 from ocr.models.deepseek.processor import FEATURE, DeepSeekProcessor, Page
-from ocr.models.deepseek.views import Pixels
+from ocr.models.deepseek.views import Pixels, Views
 from ocr.settings import Settings
 
 
@@ -183,14 +183,16 @@ class DeepSeekNetwork(Network[Page]):
         self.window = window
 
     def first_pass(self, page: Page) -> FirstPass:
-        """A page's prompt with the image's features in their places."""
-        views = page.views
-        tiles = normalise(views.tiles) if views.tiles else None
-        features = self.image_features(normalise([views.whole]), tiles, views.rows)
+        """A page's prompt with the features of its images in their places."""
+        features = torch.cat([self._seen(views) for views in (page.views, *page.more)])
         return in_order(self.merge(page.ids, features, self.model.config.image_token_id))
 
+    def _seen(self, views: Views) -> Tensor:
+        tiles = normalise(views.tiles) if views.tiles else None
+        return self.image_features(normalise([views.whole]), tiles, views.rows)
+
     def seeing_bytes(self, page: Page, hardware: Hardware) -> float:
-        """See `Network`: SAM's, for the view of the whole page, or for the tiles that are seen at a time."""
+        """See `Network`: SAM's, for the view of a whole page, or for the tiles that are seen at a time."""
         sam = self.model.config.vision_config.sam_config
         scores = 0 if attends_in_parts(hardware) else 2 * hardware.dtype.itemsize  # a bias, and what it is made of
         whole, *tiles = (

@@ -18,9 +18,10 @@ EXTENT = (999.0, 999.0)  # boxes run from 0 to 999 over each side of the page
 
 @dataclass(frozen=True)
 class Page(Ready):
-    """One page ready to run."""
+    """One page ready to run, or several in one prompt."""
 
     views: Views
+    more: tuple[Views, ...] = ()  # of the pages after the first
 
 
 class DeepSeekProcessor(Processor[Page]):
@@ -35,13 +36,13 @@ class DeepSeekProcessor(Processor[Page]):
 
     def prepare(self, page: PageInput) -> Page:
         """A page's views and prompt. Raises InputError for words that the model's special tokens stand in."""
-        views = square_views(page.image, page.preset)
-        count = image_token_count(views, self._has_newlines)
+        views, *more = (square_views(image, page.preset) for image in (page.image, *page.more))
+        count = sum(image_token_count(each, self._has_newlines) for each in (views, *more))
         ids = self._prompt_ids(fill(page.prompt, page.text, self.reserved), count)
-        return Page(self.checked(ids, count), count, EXTENT, views)
+        return Page(self.checked(ids, count), count, EXTENT, views, tuple(more))
 
     def _prompt_ids(self, prompt: str, image_tokens: int) -> Iterator[int]:
-        """[BOS], the tokens before <image>, the image's, the tokens after: verbatim, with no roles or spaces added."""
+        """[BOS], the tokens before <image>, all images' own, the tokens after: verbatim, no roles or spaces added."""
         before, after = (self.tokenizer.encode(part, add_special_tokens=False).ids for part in prompt.split(IMAGE))
         yield self._bos
         yield from before

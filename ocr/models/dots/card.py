@@ -95,6 +95,7 @@ DOTS_OCR = Card(
     tasks=_DOTS_OCR_TASKS,
     own_prompt=Prompt("{text}"),
     presets=_PRESETS,
+    cpu_preset=SMALL,
     end_tokens=("<|endoftext|>", "<|assistant|>", "<|endofassistant|>"),
     repeats_elements=True,
     licence="MIT + supplement",

@@ -27,9 +27,7 @@ from ocr.settings import Settings
 log = logging.getLogger(__name__)
 
 # bench/full_size.md
-SLOW = (
-    "On a CPU %s takes minutes to see a page: with two cores about 20 at the default resolution, 3 at Base, 1 at Small."
-)
+SLOW = "On a CPU %s takes minutes to see a page: with two cores about 20 at Gundam, 3 at Base, 1 at Small."
 
 
 def load(folder: Path, card: Card, settings: Settings) -> NativeEngine[Page]:

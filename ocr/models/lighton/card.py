@@ -21,6 +21,7 @@ LIGHTONOCR_2 = Card(
     tasks={MARKDOWN: Prompt("", dialect="placed_links")},
     own_prompt=None,
     presets=_PRESETS,
+    cpu_preset=BASE,
     end_tokens=("<|im_end|>", "<|endoftext|>"),
     licence="Apache-2.0",
     languages="English, French, German, Spanish, Italian, Dutch, Portuguese, Swedish, Danish, Chinese, Japanese",

@@ -102,6 +102,7 @@ QWEN3_VL_4B = GridCard(
     tasks=_QWEN3_TASKS,
     own_prompt=Prompt("{text}"),
     presets=_ANY_SIZE,
+    cpu_preset=BASE,
     end_tokens=("<|im_end|>", "<|endoftext|>"),
     licence="Apache-2.0",
     languages="32",
@@ -134,6 +135,7 @@ OLMOCR_2 = replace(
     },
     own_prompt=None,
     presets={GUNDAM: Look(side=1288)},  # what it was trained on
+    cpu_preset=GUNDAM,
     languages="English above all",
 )
 FIRERED_OCR = replace(
@@ -173,6 +175,7 @@ OVISOCR2 = replace(
     family=families.QWEN3_5,
     frame=replace(_QWEN_FRAME, after=f"{_QWEN_FRAME.after}<think>\n\n</think>\n\n"),
     limits={"min_pixels": 448 * 448, "max_pixels": 2880 * 2880},  # which its makers run it with
+    cpu_preset=LARGE,
     tasks={
         MARKDOWN: Prompt(
             "\nExtract all readable content from the image in natural human reading order and output the result as a "
@@ -249,6 +252,7 @@ GLM_OCR = GridCard(
     },
     own_prompt=Prompt("{text}", sampling=_GLM_SAMPLING),  # such as Table Recognition:, Formula Recognition:
     presets=_ANY_SIZE,
+    cpu_preset=BASE,
     end_tokens=("<|user|>", "<|endoftext|>"),
     licence="MIT",
     languages="Chinese, English, French, Spanish, Russian, German, Japanese, Korean",
