@@ -2,17 +2,21 @@
 
 import re
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.compare import __main__ as compare
 from bench.compare import machine
 from bench.compare.beside import Beside
 from bench.compare.machine import Machine
-from bench.compare.work import Comparison, FilledRunner, as_transformers_attends
+from bench.compare.work import Comparison, FilledRunner, as_transformers_computes
 from bench.gpu_check import speed
 from bench.gpu_check.setup import Bench
 from ocr.decoding.runner import SlotRunner
@@ -108,12 +112,44 @@ def test_rows_take_turns_while_there_is_time(comparison: Comparison) -> None:
     assert compare.in_turns(comparison, work, 0).turns == 1
 
 
+def test_transformers_computes_as_it_does_by_itself(comparison: Comparison) -> None:
+    model = comparison.model
+    (prompt,) = comparison.prompts(1, 3)
+
+    def operations() -> Counter[str]:
+        batch = comparison.begin(SlotRunner(model), [prompt], 2)
+        with noted() as counted:
+            batch.step()
+        return counted
+
+    ours = operations()
+    with as_transformers_computes(model):
+        theirs = operations()
+    assert ours["mkldnn._linear_pointwise"] > 0 < theirs["aten._grouped_mm"]
+    assert ours["aten._grouped_mm"] == 0 == theirs["mkldnn._linear_pointwise"]
+    assert operations() == ours
+
+
+@contextmanager
+def noted() -> Iterator[Counter[str]]:
+    """Counts torch's operations within the block."""
+    counted: Counter[str] = Counter()
+
+    class Noting(TorchDispatchMode):
+        def __torch_dispatch__(self, operation: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            counted[f"{operation.namespace}.{operation.overloadpacket.__name__}"] += 1
+            return operation(*args, **(kwargs or {}))
+
+    with Noting():
+        yield counted
+
+
 def test_transformers_attends_as_it_does_by_itself_and_sees_the_same(comparison: Comparison) -> None:
     page = speed.prepared(comparison.engine, comparison.bench, "Base")
     layers = comparison.model.model.vision_tower.sam_encoder.layers
     kinds = [type(layer.attn) for layer in layers]
     ours = speed.see(comparison.engine, page)
-    with as_transformers_attends(comparison.model):
+    with as_transformers_computes(comparison.model):
         assert {type(layer.attn).__module__ for layer in layers} == {
             "transformers.models.unlimited_ocr.modeling_unlimited_ocr"
         }

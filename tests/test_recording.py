@@ -115,6 +115,7 @@ def test_models_with_positions_in_a_plane(make: Callable[[], Any], monkeypatch: 
 
 @pytest.mark.parametrize("window", [None, 7], ids=["all", "a window"])
 def test_deepseek_ocr(engine: NativeEngine[Any], window: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.network.model.set_experts_implementation("grouped_mm")  # as on a GPU
     compared(engine.network.model, 1, monkeypatch, window)
 
 

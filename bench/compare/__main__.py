@@ -24,7 +24,7 @@ import torch
 
 from bench.compare import machine
 from bench.compare.beside import Beside, measured
-from bench.compare.work import Amounts, Comparison, Work, as_transformers_attends
+from bench.compare.work import Amounts, Comparison, Work, as_transformers_computes
 from bench.full_size import write_checkpoint
 from bench.gpu_check import setup
 from bench.gpu_check.report import write
@@ -116,7 +116,7 @@ def in_turns(comparison: Comparison, work: Work, enough: float) -> Timed:
         taken[OURS] += work.ours()
         peaks[OURS] = max(peaks[OURS], peak())
         forget_peak()
-        with as_transformers_attends(comparison.model):
+        with as_transformers_computes(comparison.model):
             taken[THEIRS] += work.theirs()
         peaks[THEIRS] = max(peaks[THEIRS], peak())
         if (time.monotonic() - started) * (turn + 1) / turn > enough:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import UnlimitedOcrForConditionalGeneration
 from transformers.cache_utils import Cache, DynamicCache
 
@@ -22,6 +23,7 @@ from ocr.decoding.loop import RunningBatch
 from ocr.decoding.rules import Budget
 from ocr.decoding.runner import SlotRunner
 from ocr.decoding.sequence import FirstPass, in_order
+from ocr.engines.few_rows import FewRowsLinear
 from ocr.engines.whole_view import WholeViewAttention
 from ocr.models.deepseek.engine import DeepSeekNetwork
 from ocr.types import Decoding, Piece
@@ -245,14 +247,17 @@ def fill(cache: Cache, model: Any, rows: int, context: int) -> None:
 
 
 @contextmanager
-def as_transformers_attends(model: Any) -> Iterator[None]:
-    """Within the block, the vision encoders attend as their class does by itself."""
+def as_transformers_computes(model: Any) -> Iterator[None]:
+    """Within the block, vision encoders, linear layers and experts compute as their classes do by themselves."""
     layers = [each for each in model.model.vision_tower.sam_encoder.layers if isinstance(each.attn, WholeViewAttention)]
-    ours = [layer.attn for layer in layers]
+    ours, experts = [layer.attn for layer in layers], model.get_experts_implementation()
     for layer in layers:
         layer.attn = layer.attn.given
+    model.set_experts_implementation(None)  # transformers' own choice
     try:
-        yield
+        with patch.object(FewRowsLinear, "forward", nn.Linear.forward):
+            yield
     finally:
+        model.set_experts_implementation(experts)
         for layer, attention in zip(layers, ours, strict=True):
             layer.attn = attention

@@ -6,7 +6,7 @@ asks for; many rows at once, and a GPU, take the weights as they come out again.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -159,15 +159,26 @@ class QuantizedExperts(nn.Module):
         self.act = experts.act_fn
 
     def forward(self, x: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-        """The sum of what the chosen experts make of each row of (rows, hidden), `weights` (rows, chosen) of each."""
-        summed = torch.zeros_like(x)
-        experts, order = chosen.flatten().sort()
-        rows, shares = order // chosen.shape[1], weights.flatten()[order, None]
-        for expert, here in _runs(experts.tolist()):
-            gate, up = product(x[rows[here]], self.gate_up[expert]).chunk(2, dim=-1)
-            made = product(self.act(gate) * up, self.down[expert]) * shares[here]
-            summed.index_add_(0, rows[here], made.to(summed.dtype))
-        return summed
+        """See `mixture`."""
+        return mixture(x, chosen, weights, self._made)
+
+    def _made(self, number: int, rows: Tensor) -> Tensor:
+        gate, up = product(rows, self.gate_up[number]).chunk(2, dim=-1)
+        return product(self.act(gate) * up, self.down[number])
+
+
+def mixture(x: Tensor, chosen: Tensor, weights: Tensor, made: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """The sum of what the chosen experts make of each row of (rows, hidden), `weights` (rows, chosen) of each.
+
+    `made` gives what the expert of a number makes of some rows, (n, hidden) to the same.
+    """
+    summed = torch.zeros_like(x)
+    experts, order = chosen.flatten().sort()
+    rows, shares = order // chosen.shape[1], weights.flatten()[order, None]
+    for number, here in _runs(experts.tolist()):
+        parts = made(number, x[rows[here]]) * shares[here]
+        summed.index_add_(0, rows[here], parts.to(summed.dtype))
+    return summed
 
 
 def _runs(values: list[int]) -> Iterator[tuple[int, slice]]:
