@@ -26,7 +26,7 @@ EDGE = 1 / 20  # of the page, from each side, where a shadow or what lies beyond
 EDGE_LEVELS = 16  # by which whole rows or columns there differ from the sheet
 SMALLEST = 32  # cells on the shorter side of the coarsest look, which sees marks of a sixteenth of the page
 LARGEST = 5000  # px of the longer side; of a page twice as large or more, averages of its pixels are looked at
-NARROWEST = 32  # px that are left of the shorter side by that: of a line of print in one row of cells nothing stands out
+NARROWEST = 32  # px that are left of the shorter side: in one row of cells nothing of a line of print stands out
 
 
 def is_blank(page: Image.Image) -> bool:
