@@ -21,6 +21,7 @@ from ocr.models.deepseek.engine import load
 from ocr.reading.reader import Reader
 from ocr.settings import Settings
 from ocr.weights import network, table
+from ocr.weights.installation import CHECKPOINTS
 from tests.checkpoints import write_deepseek
 from tests.commands import Answers, Run
 from tests.fetching import TINY, install_pget
@@ -37,6 +38,13 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _weights_of_the_checkout_stay_as_they_are() -> Iterator[None]:
+    before = set(CHECKPOINTS.rglob("*"))
+    yield
+    assert set(CHECKPOINTS.rglob("*")) == before, "a test has written into them: it must take a copy"
 
 
 @pytest.fixture(scope="session")

@@ -279,6 +279,13 @@ def test_print_that_is_as_light_as_its_ground_is_not_blank(
     assert is_blank(Image.new("RGB", MIDDLE, ground))
 
 
+@pytest.mark.parametrize("height", [10, 16, 40, 90])
+def test_a_word_on_a_strip_is_not_blank_and_the_strip_is(height: int) -> None:
+    strip = sheet((20_000, height))
+    assert is_blank(strip)
+    assert not is_blank(printed(strip, "TOTAL 81.35", (0.4, 0), 8, ink=0))
+
+
 @pytest.mark.parametrize("ink", [0, 200])
 def test_a_page_full_of_print_is_not_blank(ink: int) -> None:
     """Its print must not pass for noise."""

@@ -1,5 +1,6 @@
 """Weights in fewer bits: few rows and many come to the same, nothing but the rounding is off, and pages are read."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from ocr.reading.reader import Reader
 from ocr.reading.request import Request
 from ocr.settings import MAX_BATCH, Settings, read_settings
 from ocr.types import Decoding, PageResult
+from ocr.weights.installation import CHECKPOINTS
 from tests.checkpoints_dots import write_dots
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -138,8 +140,9 @@ def test_vision_and_embeddings_stay_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("quantization", "wrong"), [("8bit", 0.01), ("4bit", 0.05)])
-def test_a_page_is_still_read(quantization: str, wrong: float) -> None:
-    reader = Reader(Settings(device="cpu", quantization=quantization))
+def test_a_page_is_still_read(quantization: str, wrong: float, tmp_path: Path) -> None:
+    shutil.copytree(CHECKPOINTS / "deepseek-ocr-tiny", tmp_path / "deepseek-ocr-tiny")  # where the outcome is kept
+    reader = Reader(Settings(checkpoints=tmp_path, device="cpu", quantization=quantization))
     image = Image.open(PROJECT / "examples" / "prose.png").convert("RGB")
     request = Request(model="deepseek-ocr-tiny", orient="off")
     (page,) = (event for event in reader.read(request, [(1, image)], Decoding()) if isinstance(event, PageResult))

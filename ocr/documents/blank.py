@@ -26,6 +26,7 @@ EDGE = 1 / 20  # of the page, from each side, where a shadow or what lies beyond
 EDGE_LEVELS = 16  # by which whole rows or columns there differ from the sheet
 SMALLEST = 32  # cells on the shorter side of the coarsest look, which sees marks of a sixteenth of the page
 LARGEST = 5000  # px of the longer side; of a page twice as large or more, averages of its pixels are looked at
+NARROWEST = 32  # px that are left of the shorter side: in one row of cells nothing of a line of print stands out
 
 
 def is_blank(page: Image.Image) -> bool:
@@ -42,7 +43,7 @@ def is_blank(page: Image.Image) -> bool:
     where it is blurred, noise in a JPEG of low quality, halftones, show-through. Print 55 levels from its ground (grey
     200 on white) is seen at every size, among noise of a deviation of 5 too; small print of half that may be missed.
     """
-    factor = max(page.size) // LARGEST
+    factor = min(max(page.size) // LARGEST, min(page.size) // NARROWEST)
     small = page.reduce(factor) if factor > 1 else page
     if not _is_even(np.asarray(small.convert("L"))):
         return False
