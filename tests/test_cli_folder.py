@@ -335,6 +335,14 @@ def test_an_output_folder_that_is_a_link_itself_is_written_into(run: Run, answer
     assert Path("elsewhere/a.md").read_text() == "text\n"
 
 
+@pytest.mark.parametrize("place", ["s3://bucket/out", "https://example.org/out"])
+def test_a_uri_is_no_folder(run: Run, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write("a.png")
+    assert run("read", "a.png", "-o", place) == 2
+    assert "error: -o takes a folder and no URI; `cluster read` writes to URIs." in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["a.png"]
+
+
 def test_a_huge_record_is_refused(run: Run, answers: Answers, capsys: pytest.CaptureFixture[str]) -> None:
     answers("text")
     write("a.png")

@@ -315,7 +315,7 @@ def test_a_list_names_documents_by_lines(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     for name in ("x/a.png", "y/a.png", "z.png"):
         write(name)
-    Path("list.txt").write_text("x/a.png\n\ny\n  x/a.png\nhttps://example.org/b.pdf\n")
+    Path("list.txt").write_text("\ufeffx/a.png\n\ny\n  x/a.png\nhttps://example.org/b.pdf\n")
     found = list(listed(["@list.txt", "z.png"], Settings(), pytest.fail))
     assert [source.name for source in found] == ["a", "a-2", "b", "z"]
     assert [source.place for source in found[:2]] == [str(tmp_path / "x/a.png"), str(tmp_path / "y/a.png")]
@@ -377,8 +377,10 @@ def test_without_ray_it_is_said_what_to_install(
         (["--readers", "many"], "from 1 to 10000"),
         (["--jsonl"], "No such option"),
         ([], "Missing option '-o'"),
+        (["-o", "s3a://me:secret@store/out"], "be written to 's3a://me@store/out'. A URI begins with one of"),
     ],
 )
 def test_wrong_options_are_named(run: Run, words: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("cluster", "read", "a.png", *words, *(["-o", "out"] if words else [])) == 2
+    assert run("cluster", "read", "a.png", *words, *(["-o", "out"] if words and "-o" not in words else [])) == 2
     assert reason in capsys.readouterr().err
+    assert not Path("s3a:").exists()

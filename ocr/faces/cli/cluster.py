@@ -21,7 +21,7 @@ from uuid import uuid4
 import click
 
 import ocr
-from ocr.errors import InputError, SetupError
+from ocr.errors import InputError, SetupError, choices
 from ocr.faces import exits
 from ocr.faces.cli.options import IN_FOLDER, Command, Grouped, Options, number, parameters
 from ocr.faces.cli.parts import CLAIMS, PARTS, Done, Part, PartReader, Work, release, split
@@ -30,7 +30,7 @@ from ocr.faces.cli.sources import STDIN, URL, Source, is_document, limited, name
 from ocr.faces.problems import count, printable
 from ocr.output.folder import check_writable, held_folder
 from ocr.output.formats import encoded
-from ocr.output.store import CHUNK, FRESH, Store, is_uri, local, object_pieces, store, walked, without_secrets
+from ocr.output.store import CHUNK, FRESH, SCHEMES, Store, is_uri, local, object_pieces, store, walked, without_secrets
 from ocr.output.untrusted import as_shown
 from ocr.reading.reader import Reader
 from ocr.settings import Settings, read_settings
@@ -130,6 +130,7 @@ def read(
 ) -> int:
     """Read documents into files, with readers on many machines."""
     options = Options(**given, output=None, jsonl=False, log=None, verbose=False, errors_only=False)
+    _check_target(target)
     settings = replace(read_settings(), threads=cpus_per_reader)
     work = Work(
         run=uuid4().hex,
@@ -151,6 +152,8 @@ def read(
         there = _places(ray, cpus_per_reader, gpus, is_fixed=address == ALONE)
         readers = readers or max(1, there)
         sources, documents = _handed_over(ray, listed(options.source, settings, _say))
+        if not documents:
+            raise InputError("The lists name no documents.")
         room = "" if there >= readers else f", of which the cluster has room for {there} as it is"
         _say(f"{count(documents, 'document')} for {count(readers, 'reader')}{room}.")
         tally = Tally(documents, kept)
@@ -162,6 +165,15 @@ def read(
             kept.remove(FRESH)
             tally.close()
     return exits.FAILED if tally.failures else exits.DONE
+
+
+def _check_target(target: str) -> None:
+    """Raise InputError for a URI of a kind that is not written to, of which a path would make a folder here."""
+    if "://" in target and not is_uri(target):
+        raise InputError(
+            f"Nothing can be written to {without_secrets(target)!r}. A URI begins with one of: {choices(SCHEMES)}; "
+            "anything else is a folder."
+        )
 
 
 def _held(target: str) -> AbstractContextManager[None]:
@@ -196,7 +208,7 @@ def _lines(argument: str) -> Iterator[str]:
         yield argument
         return
     try:
-        with Path(argument[1:]).open(encoding="utf-8", errors="surrogateescape") as lines:
+        with Path(argument[1:]).open(encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from (stripped for line in lines if (stripped := line.strip()))
     except OSError as error:
         raise InputError(f"The list {argument[1:]!r} cannot be read: {error.strerror}.") from error

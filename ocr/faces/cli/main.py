@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,6 +57,7 @@ completely or not at all.
 
 exit status: 0 all was read, 1 something could not be read, 2 wrong usage, 130 interrupted, 128 + N ended by signal N
 """
+URI = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # how one begins once it was made a path
 MOST_LISTED = 20  # lines of each kind of what went wrong, at the end
 
 
@@ -161,6 +163,8 @@ def _held_folder(
     if options.output is None:
         yield None
         return
+    if URI.match(str(options.output)):
+        raise InputError("-o takes a folder and no URI; `cluster read` writes to URIs.")
     if reason := check_writable(options.output):
         folder = printable(str(options.output))
         raise InputError(f"The output folder {folder} cannot be written: {reason}. Name another one.")
