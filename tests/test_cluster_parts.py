@@ -250,13 +250,20 @@ def test_a_reader_without_weights_says_so_of_every_part(working: Working, tmp_pa
 ORIGINAL = Reader.engine
 
 
-def test_a_part_of_something_else_is_refused(working: Working) -> None:
+def test_a_part_of_something_else_is_read_again(working: Working) -> None:
     write("a.pdf", *[page()] * 4)
-    first, last = parts(working(), "a.pdf")
-    for content in (b"none", b""):
+    work = working()
+    first, last = parts(work, "a.pdf")
+    write("b.pdf", *[page(300, 200)] * 4)
+    read(work, parts(work, "b.pdf")[:1])
+    (another,) = Path("out", PARTS).rglob("*.tar")
+    for content in (another.read_bytes(), b"none", b""):
         FolderStore(Path("out")).put(f"{PARTS}/{first.key}/1-2.tar", content)
-        (done,) = read(working(), [last])
-        assert done.error == "A part of the document was read otherwise, or is damaged; read the document again."
+        (done,) = read(work, [last])
+        assert (done.error, done.is_finished) == ("", False)
+        (done,) = read(work, [first])
+        assert (done.error, done.is_finished, done.read) == ("", True, 4)
+        FolderStore(Path("out")).remove(first.record)
 
 
 def test_who_reads_alone_waits_for_the_others_and_keeps_them_out() -> None:

@@ -201,7 +201,7 @@ class Files:
         with TemporaryDirectory(dir=self._part) as unpacked:
             folder = Path(unpacked)
             try:
-                with tarfile.open(archive) as tar:
+                with tarfile.open(archive, "r:") as tar:
                     tar.extractall(folder, filter="data")
                 journal = lines(folder / self._journal.name)
                 is_ours = restored_entry(next(journal, b"")) == self._entry
@@ -209,7 +209,7 @@ class Files:
             except tarfile.TarError:
                 found = []
             if not found or not all(each and are_there(folder, each[1]) for each in found):
-                raise InputError("A part of the document was read otherwise, or is damaged; read the document again.")
+                raise InputError("A part of the document was read otherwise, or is damaged.")
             for result, made in filter(None, found):
                 for name, _ in made:
                     (self._part / name).parent.mkdir(exist_ok=True)

@@ -26,7 +26,7 @@ from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from threading import Condition
 
-from ocr.errors import SetupError
+from ocr.errors import InputError, SetupError
 from ocr.faces.cli.run import Job, opened, sentence
 from ocr.faces.cli.sources import Source
 from ocr.output.folder import HIDDEN, PAGE_FILES, Files, Folder
@@ -198,7 +198,7 @@ class PartReader:
                 return done
             others = (replace(part, pages=pages) for pages in part.of if pages != part.pages)
             if not all(self._take(files, other, archive) for other in others):
-                return done  # another has put it together meanwhile, and deleted its parts
+                return done  # another has put it together meanwhile, and deleted its parts, or one is to be read again
             return self._finished(part, folder, files)
 
     def _read_pages(self, part: Part, content: Path | bytes, files: Files) -> None:
@@ -211,12 +211,20 @@ class PartReader:
                 files.write(event)
 
     def _take(self, files: Files, part: Part, archive: Path) -> bool:
-        """Whether a part was read before; then its pages are taken in."""
-        content = self._store.get(_file(part.key, part.pages))
+        """Whether a part was read before; then its pages are taken in. What is there of another document is deleted.
+
+        At a URL there may be one now, and its parts would be in the way of every later run.
+        """
+        name = _file(part.key, part.pages)
+        content = self._store.get(name)
         if content is None:
             return False
         archive.write_bytes(content)
-        files.take(archive)
+        try:
+            files.take(archive)
+        except InputError:
+            self._store.remove(name)
+            return False
         return True
 
     def _finished(self, part: Part, folder: Folder, files: Files) -> Done:
