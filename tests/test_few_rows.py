@@ -8,12 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-from ocr.engines.few_rows import MOST_ROWS, FewRowsLinear, few_rows_experts, product, reads_few_rows_slowly
-from ocr.engines.hardware import Hardware
+from ocr.engines.few_rows import MOST_ROWS, FewRowsLinear, few_rows_experts, product, quicken
 from ocr.engines.native import NativeEngine
 from tests.sequences import apart
-
-CPU = torch.device("cpu")
+from tests.test_positions import qwen3_5
 
 
 def random(*shape: int) -> Tensor:
@@ -50,16 +48,14 @@ def test_without_onednn_one_row_is_as_right(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("hardware", "expected"),
-    [
-        (Hardware(CPU, torch.float32, "sdpa"), True),
-        (Hardware(CPU, torch.bfloat16, "sdpa"), False),
-        (Hardware(CPU, torch.float32, "sdpa", bits=8), False),
-        (Hardware(torch.device("cuda"), torch.float32, "sdpa"), False),
-    ],
+    ("dtype", "device", "expected"),
+    [(torch.float32, "cpu", FewRowsLinear), (torch.bfloat16, "cpu", nn.Linear), (torch.float32, "meta", nn.Linear)],
 )
-def test_it_is_for_float32_on_a_processor(hardware: Hardware, expected: bool) -> None:
-    assert reads_few_rows_slowly(hardware) is expected
+def test_it_is_for_float32_on_a_processor(dtype: torch.dtype, device: str, expected: type) -> None:
+    model = qwen3_5().to(dtype).to(device)
+    quicken(model)
+    kinds = {type(module) for module in model.get_decoder().modules() if isinstance(module, nn.Linear)}
+    assert kinds == {expected}
 
 
 def test_all_of_the_decoder_and_nothing_of_vision_computes_so(engine: NativeEngine[Any]) -> None:

@@ -13,25 +13,22 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
-from ocr.engines.hardware import Hardware
 from ocr.engines.quantization import mixture
 
 MOST_ROWS = 16  # with more `linear` is as fast
 EXPERTS = "few_rows"  # the name of these products among transformers' ways to compute experts
 
 
-def reads_few_rows_slowly(hardware: Hardware) -> bool:
-    """Whether `linear` is slow here at a few rows."""
-    return hardware.device.type == "cpu" and hardware.dtype == torch.float32 and hardware.bits is None
-
-
 def quicken(model: Any) -> None:
-    """Have a model's decoder and its last layer compute with these products."""
+    """Have a language model's decoder and its last layer compute with these products, where they are of use."""
+    head = model.get_output_embeddings()
+    if type(head) is not nn.Linear or head.weight.device.type != "cpu" or head.weight.dtype != torch.float32:
+        return
     for parent in list(model.get_decoder().modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
                 setattr(parent, name, FewRowsLinear(child))
-    model.set_output_embeddings(FewRowsLinear(model.get_output_embeddings()))
+    model.set_output_embeddings(FewRowsLinear(head))
     ALL_EXPERTS_FUNCTIONS.register(EXPERTS, few_rows_experts)
     model.set_experts_implementation(EXPERTS)
 

@@ -11,7 +11,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
-from ocr.engines.few_rows import quicken, reads_few_rows_slowly
 from ocr.engines.hardware import Hardware
 from ocr.engines.packed import PackedFile
 from ocr.engines.quantization import quantize
@@ -46,8 +45,6 @@ def load_model(
                 model = _as_stored(model_class, folder, config, options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise SetupError(f"The weights in {folder} cannot be loaded: {error}") from error
-    if reads_few_rows_slowly(hardware):
-        quicken(model)
     return model.eval().to(hardware.device)  # one tensor after the other; never to a dtype, which would round angles
 
 

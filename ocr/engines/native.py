@@ -18,6 +18,7 @@ from ocr.decoding.sampling import Sampler
 from ocr.decoding.sequence import FirstPass
 from ocr.decoding.sequence import Sequence as DecodedSequence
 from ocr.decoding.sharing import Claim, SharedBatch, Stream
+from ocr.engines.few_rows import quicken
 from ocr.engines.hardware import Hardware, free_bytes
 from ocr.engines.processor import Processor, R
 from ocr.errors import InputError, ModelError
@@ -35,6 +36,7 @@ class Network(ABC, Generic[R]):
     window: int | None = None  # tokens before the next one that it sees beside its prompt; None for all
 
     def __init__(self, model: Any) -> None:
+        quicken(model)
         self.model = model
 
     @abstractmethod
