@@ -132,6 +132,7 @@ def reading(
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     """Its exit status, and what it said."""
     told = process.communicate(timeout=PATIENCE)[1]
+    assert "Warning" not in told
     return process.returncode, told
 
 

@@ -268,6 +268,12 @@ def test_an_answer_of_another_number_of_pages_has_each_page_read_alone(text: str
     assert [len(asked.more) for asked in engine.asked] == [2, 0, 0, 0]
 
 
+def test_an_answer_of_no_use_is_logged_in_a_line_for_each_page(caplog: pytest.LogCaptureFixture) -> None:
+    results(Teller([answer(1)]))
+    assert [(record.levelname, record.exc_info) for record in caplog.records] == [("WARNING", None)] * 3
+    assert caplog.messages[2].startswith("Reading page 3 failed: The answer for 3 pages together is of no use")
+
+
 @pytest.mark.parametrize("finish", [LENGTH, REPETITION])
 @pytest.mark.parametrize("text", [answer(1, 2, 3), answer(1, 2), ""])
 def test_an_answer_that_did_not_come_to_its_end_has_each_page_read_alone(text: str, finish: FinishReason) -> None:

@@ -410,8 +410,9 @@ def _again(engine: Engine, index: int, page: PageReading, stop: Stop) -> Iterato
 
 
 def _failed(index: int, page: PageReading, error: OCRError, again: bool) -> Iterator[Tagged]:
-    if not isinstance(error, InputError):  # where it stood; the result says the rest
-        log.warning("Reading page %d failed: %s", page.number, error, exc_info=error)
+    if not isinstance(error, InputError):  # of which the result says all
+        where = error if error.__traceback__ or error.__cause__ else None  # an answer of no use was raised nowhere
+        log.warning("Reading page %d failed: %s", page.number, error, exc_info=where)
     yield from _tagged(index, page.break_off(str(error), is_last=not again))
 
 

@@ -9,6 +9,7 @@ import os
 import pickle
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -285,7 +286,9 @@ def _ray(address: str) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise SetupError(f"The Ray cluster {address} cannot be reached: {error}") from error
     try:
-        yield ray
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="ray")  # such as that a small run does not need all readers
+            yield ray
     finally:
         ray.shutdown()
 
