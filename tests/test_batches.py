@@ -70,9 +70,9 @@ def tiny_dots(tmp_path_factory: pytest.TempPathFactory) -> NativeEngine[Any]:
     return dots.load(write_dots(tmp_path_factory.mktemp("checkpoints") / "dots.ocr"), DOTS_OCR, FLOAT32)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.8])
 @pytest.mark.parametrize(
-    ("model", "resolution"), [("deepseek-ocr", "Gundam (Recommended)"), ("dots.ocr", "Tiny")], ids=["deepseek", "dots"]
+    ("model", "resolution", "temperature"),
+    [("deepseek-ocr", "Gundam (Recommended)", 0.8), ("dots.ocr", "Tiny", 0.0), ("dots.ocr", "Tiny", 0.8)],
 )
 def test_a_batch_gives_each_page_what_it_gets_alone(
     engine: NativeEngine[Any], tiny_dots: NativeEngine[Any], model: str, resolution: str, temperature: float

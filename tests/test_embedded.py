@@ -68,6 +68,7 @@ def read(predictor: Predictor) -> Read:
 
 
 each_page = pytest.mark.parametrize("image", PAGES, ids=lambda path: path.stem)
+some_pages = pytest.mark.parametrize("image", PAGES[::2], ids=lambda path: path.stem)
 
 
 def test_the_checkpoint_is_whole_and_small() -> None:
@@ -83,14 +84,14 @@ def test_predict_reads_a_page_as_markdown(read: Read, image: Path) -> None:
     assert (page["finish_reason"], page["problems"], page["model"]) == ("stop", [demo_note(MODEL)], MODEL)
 
 
-@each_page
+@some_pages
 def test_predict_reads_a_page_as_plain_text(read: Read, image: Path) -> None:
     page = read(image, task_type="Free OCR", resolution_size="Small")
     assert plain(page["markdown"]) == plain(expected(image))
     assert page["finish_reason"] == "stop"
 
 
-@each_page
+@some_pages
 def test_the_command_line_prints_the_text(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["read", str(image)]) == 0
     assert capsys.readouterr().out.strip() == expected(image).strip()
