@@ -34,7 +34,7 @@ def quicken(model: Any) -> None:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """What `torch.nn.functional.linear` gives, (…, inputs) to (…, outputs)."""
+    """What `torch.nn.functional.linear` gives in float32, (…, inputs) to (…, outputs); of one row without gradients."""
     rows = x.flatten(0, -2)
     if len(rows) > MOST_ROWS:
         return linear(x, weight, bias)
