@@ -135,27 +135,28 @@ def test_the_largest_page_has_the_tokens_of_four_by_eight_tiles() -> None:
 
 @pytest.fixture(scope="module")
 def references(tiny: Tiny) -> list[Reference]:
-    return [generated(tiny, *size) for size in SIZES]
+    return [generated(tiny, asked(*size)) for size in SIZES]
 
 
 def asked(width: int, height: int) -> PageInput:
     return PageInput(page(width, height), PROMPT, "", LOOK)
 
 
-def generated(tiny: Tiny, width: int, height: int) -> Reference:
-    ready = tiny.engine.processor.prepare(asked(width, height))
-    views = ready.views
-    local = {"pixel_values_local": normalise(views.tiles)} if views.tiles else {}
+def generated(tiny: Tiny, given: PageInput) -> Reference:
+    """What the class's own generate() makes of a prompt's images."""
+    ready = tiny.engine.processor.prepare(given)
+    views = [ready.views, *ready.more]
+    tiles = [tile for each in views for tile in each.tiles]
     return reference(
         tiny.engine,
         tiny.reference,
         ready,
         TOKENS,
         min_new_tokens=TOKENS,
-        pixel_values=normalise([views.whole]),
-        num_local_patches=[len(views.tiles)],
-        patches_grid=[[views.columns, views.rows]],
-        **local,
+        pixel_values=normalise([each.whole for each in views]),
+        num_local_patches=[len(each.tiles) for each in views],
+        patches_grid=[[each.columns, each.rows] for each in views],
+        **({"pixel_values_local": normalise(tiles)} if tiles else {}),
     )
 
 
@@ -171,19 +172,7 @@ def asked_together() -> PageInput:
 
 @pytest.fixture(scope="module")
 def of_three(tiny: Tiny) -> Reference:
-    """What the class's own generate() makes of the same images."""
-    ready = tiny.engine.processor.prepare(asked_together())
-    views = [ready.views, *ready.more]
-    return reference(
-        tiny.engine,
-        tiny.reference,
-        ready,
-        TOKENS,
-        min_new_tokens=TOKENS,
-        pixel_values=normalise([view.whole for view in views]),
-        num_local_patches=[0] * len(views),
-        patches_grid=[[1, 1]] * len(views),
-    )
+    return generated(tiny, asked_together())
 
 
 def test_the_prompt_of_several_pages_has_all_images_and_then_the_words(tiny: Tiny) -> None:

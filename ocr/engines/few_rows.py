@@ -1,9 +1,9 @@
 """Products of a few rows with float32 weights on a processor, as the steps of decoding ask for.
 
 They should take as long as the weights take to be read. On a machine whose memory gives 20 GB/s torch's `linear` reads
-at 12 for one row and at 4 to 6 for two to sixteen; oneDNN's product reads at 15 to 22 for one row, and the library
-behind `linear` at 8 to 13 for more if the weights stand on its left (two cores of an AMD EPYC with AVX2). For whole
-prompts all are as fast.
+at 11 to 13 for one row and at 3 to 7 for two to sixteen; oneDNN's product reads at 13 to 22 for one row, and the
+library behind `linear` at 6 to 13 for more if the weights stand on its left (two cores of an AMD EPYC with AVX2). For
+whole prompts all are as fast.
 """
 
 from typing import Any

@@ -83,8 +83,8 @@ DEEPSEEK_OCR_2 = replace(
 )
 
 _PARSING = Prompt("<image>document parsing.", dialect="grounded_blocks")
-# As infer_multi() in the hub's modeling_unlimitedocr.py asks, except that it puts all pages of a document into one
-# prompt. Of its context, 32,768 tokens, 8 pages have about 3,800 each for their text: a dense page takes 2,000.
+# As infer_multi() asks in a port of the makers' modeling_unlimitedocr.py, except that it puts all pages of a document
+# into one prompt. Of its context, 32,768 tokens, 8 pages have about 3,800 each for their text: a dense one takes 2,000.
 _TOGETHER = Together(
     prompt=Prompt("<image>Multi page parsing.", dialect="grounded_blocks", ngram_window=1024),
     preset=SquareViews(base=1024),
